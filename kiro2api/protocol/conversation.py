@@ -1,0 +1,131 @@
+"""The pivot: a client's request in words that belong to no dialect and to no upstream.
+
+Each dialect translates its requests into a :class:`Conversation`; the upstream's request is built from one. Everything
+here is a value: immutable, comparable, printable. Nothing here is checked against the upstream's rules; the builder of
+the upstream request repairs what those rules forbid.
+"""
+
+import enum
+from dataclasses import dataclass, field
+
+from kiro2api.protocol.images import ImageFormat
+from kiro2api.protocol.jsontext import JSONObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """Words; may be empty."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A picture as base64 text; its format is what its first bytes say, whatever the client declared."""
+
+    format: ImageFormat
+    data: str
+    """Standard base64 with padding, no ``data:`` prefix, no white space."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thinking:
+    """The model's reasoning as a client returns it in history."""
+
+    text: str
+    signature: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedactedThinking:
+    """Reasoning that only the service can read."""
+
+    data: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolUse:
+    """The model's call of a tool."""
+
+    tool_use_id: str
+    name: str
+    input: JSONObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """The client's answer to a tool use."""
+
+    tool_use_id: str
+    content: tuple[Text | Image, ...]
+    is_error: bool = False
+
+
+type UserBlock = Text | Image | ToolResult
+type AssistantBlock = Text | Thinking | RedactedThinking | ToolUse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserTurn:
+    """One contribution of the user, tool results included."""
+
+    blocks: tuple[UserBlock, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssistantTurn:
+    """One contribution of the model."""
+
+    blocks: tuple[AssistantBlock, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """A tool that the model may use."""
+
+    name: str
+    description: str
+    input_schema: JSONObject
+
+
+class ToolChoiceMode(enum.Enum):
+    """How far the model is free to use tools."""
+
+    AUTO = "auto"
+    ANY = "any"
+    """At least one tool, whichever."""
+    NAMED = "named"
+    """The tool called ``name``."""
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolChoice:
+    """What the client says about the use of tools."""
+
+    mode: ToolChoiceMode = ToolChoiceMode.AUTO
+    name: str | None = None
+    """Set for ``NAMED`` only."""
+    parallel: bool = True
+    """Whether the model may use several tools at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """All that a client asks for in one request."""
+
+    model: str
+    """As the client spelled it; answers repeat it."""
+    turns: tuple[UserTurn | AssistantTurn, ...]
+    """In the client's order; need not alternate, begin with the user or end with them."""
+    system: tuple[str, ...] = ()
+    """System prompts in their order, blocks kept apart."""
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    max_tokens: int | None = None
+    stop_sequences: tuple[str, ...] = ()
+    """Non-empty strings."""
+    session_id: str | None = None
+    """The client's own name for the session that this request belongs to."""
+    repairs: tuple[str, ...] = ()
+    """Names of what the dialect left out or changed on the way (``dropped_server_tool``): for the log."""
