@@ -1,0 +1,184 @@
+"""The upstream's request, built from a conversation.
+
+The system text stands at the beginning of the first user message, as the upstream has no place of its own for it: the
+client's system prompts, the tool descriptions that are too long for their place, and the rule against several tools at
+once. What the client demands for this turn alone (to use a tool, or none) stands at the end of the current message.
+The conversation is encoded once; each attempt adds its credential's profile.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import msgspec
+
+from kiro2api.protocol.conversation import (
+    AssistantTurn,
+    Conversation,
+    Text,
+    ToolChoiceMode,
+    ToolResult,
+    ToolUse,
+    UserTurn,
+)
+from kiro2api.protocol.jsontext import encode_json
+from kiro2api.protocol.kiro.history import build_transcript
+from kiro2api.protocol.kiro.messages import MessageWriter
+from kiro2api.protocol.kiro.names import ToolNames
+from kiro2api.protocol.kiro.repairs import Repair, list_repairs
+from kiro2api.protocol.kiro.schema import (
+    ConversationState,
+    GenerateAssistantResponseRequest,
+    ToolEntry,
+    UserInputMessage,
+    UserInputMessageContext,
+    UserMessage,
+)
+from kiro2api.protocol.kiro.tools import build_tool_declarations
+
+CHAT_TRIGGER_TYPE = "MANUAL"
+AGENT_TASK_TYPE = "vibe"
+
+SERIAL_TEXT = "Use at most one tool at a time."
+ANY_TOOL_TEXT = "You must use at least one tool."
+NO_TOOL_TEXT = "Do not use any tool."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamRequest:
+    """A request that each attempt sends with its own credential."""
+
+    tool_names: ToolNames
+    """For the names in the answer."""
+    repairs: tuple[str, ...]
+    """What had to be changed, each once, in a fixed order; not those of the conversation."""
+    conversation_state: bytes
+    """Encoded: the same in each attempt."""
+
+    def encode(self, *, profile_arn: str | None) -> bytes:
+        """The body, compact JSON in UTF-8, for a credential with this profile."""
+        return encode_json(
+            GenerateAssistantResponseRequest(
+                conversation_state=msgspec.Raw(self.conversation_state), profile_arn=profile_arn
+            )
+        )
+
+
+def build_request(
+    conversation: Conversation,
+    *,
+    model_id: str,
+    conversation_id: str,
+    max_tool_description_length: int,
+) -> UpstreamRequest:
+    """The request for the model's next turn in ``conversation``, whatever its turns look like.
+
+    Args:
+        conversation: Strings without surrogates.
+        model_id: The upstream's id of the model.
+        conversation_id: 1 to 128 characters, the same for all requests of one session.
+        max_tool_description_length: In characters; a longer description goes to the system text.
+    """
+    repairs: set[Repair] = set()
+    choice = conversation.tool_choice
+    tools = () if choice.mode is ToolChoiceMode.NONE else conversation.tools
+    used = _list_used_tools(conversation)
+    names = ToolNames((tool.name for tool in conversation.tools), used)
+    declarations = build_tool_declarations(
+        tools, used, names, max_description_length=max_tool_description_length, repairs=repairs
+    )
+    system = [*conversation.system, *declarations.long_descriptions]
+    if tools and not choice.parallel:
+        system.append(SERIAL_TEXT)
+    transcript = build_transcript(
+        conversation.turns,
+        MessageWriter(model_id=model_id, names=names, repairs=repairs),
+        system_text="\n\n".join(text for text in system if text.strip()),
+    )
+    if names.has_aliases():
+        repairs.add(Repair.RENAMED_TOOL)
+    instruction = _build_instruction(conversation, used, names, repairs)
+    current = _complete(transcript.current, declarations.tools, instruction)
+    state = ConversationState(
+        chat_trigger_type=CHAT_TRIGGER_TYPE,
+        agent_task_type=AGENT_TASK_TYPE,
+        conversation_id=conversation_id,
+        agent_continuation_id=build_continuation_id(conversation_id, conversation.turns),
+        current_message=UserMessage(user_input_message=current),
+        history=transcript.history,
+    )
+    return UpstreamRequest(
+        tool_names=names,
+        repairs=list_repairs(repairs),
+        conversation_state=encode_json(state),
+    )
+
+
+def build_continuation_id(conversation_id: str, turns: Sequence[UserTurn | AssistantTurn]) -> str:
+    """A UUID (version 8) that lasts until the user speaks again.
+
+    Tool results, with or without words beside them, do not count as speaking: one id holds for all requests in which
+    the model works on one question.
+    """
+    words = ""
+    count = 0
+    for turn in turns:
+        if isinstance(turn, UserTurn) and (said := _list_words(turn)):
+            words = "\n".join(said)
+            count += 1
+    seed = f"{conversation_id}\0{count}\0{words}"
+    digest = hashlib.sha256(seed.encode(errors="replace")).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-8{digest[12:15]}-a{digest[15:18]}-{digest[18:30]}"
+
+
+def _list_words(turn: UserTurn) -> list[str]:
+    """The texts of ``turn``; none when it brings tool results."""
+    if any(isinstance(block, ToolResult) for block in turn.blocks):
+        return []
+    return [block.text for block in turn.blocks if isinstance(block, Text)]
+
+
+def _list_used_tools(conversation: Conversation) -> list[str]:
+    """The client's names of the tools in the history, each once, in their order."""
+    names = (
+        block.name
+        for turn in conversation.turns
+        if isinstance(turn, AssistantTurn)
+        for block in turn.blocks
+        if isinstance(block, ToolUse)
+    )
+    return list(dict.fromkeys(names))
+
+
+def _build_instruction(conversation: Conversation, used: Sequence[str], names: ToolNames, repairs: set[Repair]) -> str:
+    """The sentence that stands in for a tool choice, for which the upstream has no member; may be empty."""
+    tools = conversation.tools
+    match conversation.tool_choice.mode:
+        case ToolChoiceMode.AUTO:
+            return ""
+        case ToolChoiceMode.NONE:
+            return NO_TOOL_TEXT if used else ""
+        case ToolChoiceMode.ANY:
+            sentence = ANY_TOOL_TEXT if tools else ""
+        case ToolChoiceMode.NAMED:
+            name = conversation.tool_choice.name or ""
+            alias = names.to_upstream(name)
+            is_declared = any(tool.name == name for tool in tools)
+            sentence = f'You must use the tool "{alias}".' if is_declared else ""
+        case _:
+            assert_never(conversation.tool_choice.mode)
+    if not sentence:
+        repairs.add(Repair.DROPPED_TOOL_CHOICE)
+    return sentence
+
+
+def _complete(message: UserInputMessage, tools: tuple[ToolEntry, ...], instruction: str) -> UserInputMessage:
+    """``message`` as the current one: with all tools, and with what goes for this turn alone."""
+    context = msgspec.structs.replace(message.user_input_message_context or UserInputMessageContext(), tools=tools)
+    texts = [text for text in (message.content, instruction) if text]
+    return msgspec.structs.replace(
+        message,
+        content="\n\n".join(texts),
+        user_input_message_context=context if tools or context.tool_results else None,
+    )

@@ -1,0 +1,140 @@
+"""The upstream's request as it stands on the wire.
+
+Names, nesting and limits are those of the service's published model. Members without a value are left out; a union
+(message, tool, content of a result) is a struct with exactly one member, as the service refuses any other number.
+"""
+
+import msgspec
+
+from kiro2api.protocol.jsontext import JSONObject
+
+
+class _Wire(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """A JSON object in the upstream's spelling."""
+
+
+class ImageSource(_Wire, frozen=True, kw_only=True):
+    """The picture itself."""
+
+    bytes: str
+    """Base64, without a ``data:`` prefix."""
+
+
+class ImageBlock(_Wire, frozen=True, kw_only=True):
+    """A picture beside the text of a user message."""
+
+    format: str
+    source: ImageSource
+
+
+class InputSchema(_Wire, frozen=True, kw_only=True):
+    """What a tool takes: ``json`` is a JSON Schema whose root is of type ``object``."""
+
+    json: JSONObject
+
+
+class ToolSpecification(_Wire, frozen=True, kw_only=True):
+    """A tool that the model may use."""
+
+    name: str
+    """1 to 64 characters of ``[A-Za-z0-9_-]``; names that differ only in case collide."""
+    description: str
+    """1 to 10,240 characters."""
+    input_schema: InputSchema
+
+
+class ToolEntry(_Wire, frozen=True, kw_only=True):
+    """The union around a tool's specification."""
+
+    tool_specification: ToolSpecification
+
+
+class ToolUseEntry(_Wire, frozen=True, kw_only=True):
+    """A tool use in the history."""
+
+    tool_use_id: str
+    """1 to 64 characters of ``[A-Za-z0-9_-]``."""
+    name: str
+    input: JSONObject
+
+
+class ToolResultText(_Wire, frozen=True, kw_only=True):
+    """The union around one text of a tool result."""
+
+    text: str
+
+
+class ToolResultEntry(_Wire, frozen=True, kw_only=True):
+    """The answer to one tool use of the message before."""
+
+    tool_use_id: str
+    status: str
+    """``success`` or ``error``."""
+    content: tuple[ToolResultText, ...]
+    """At least one."""
+
+
+class UserInputMessageContext(_Wire, frozen=True, kw_only=True):
+    """What stands beside the user's words; left out when empty."""
+
+    tools: tuple[ToolEntry, ...] = ()
+    """On the current message only."""
+    tool_results: tuple[ToolResultEntry, ...] = ()
+    """One for each tool use of the message before, in their order."""
+
+
+class UserInputMessage(_Wire, frozen=True, kw_only=True):
+    """The user's words and results."""
+
+    content: str
+    """Blank only beside tool results."""
+    model_id: str
+    origin: str
+    images: tuple[ImageBlock, ...] = ()
+    """At most 10."""
+    user_input_message_context: UserInputMessageContext | None = None
+
+
+class AssistantResponseMessage(_Wire, frozen=True, kw_only=True):
+    """What the model said before."""
+
+    content: str
+    """Blank only beside tool uses."""
+    tool_uses: tuple[ToolUseEntry, ...] = ()
+
+
+class UserMessage(_Wire, frozen=True, kw_only=True):
+    """The union around a user's message."""
+
+    user_input_message: UserInputMessage
+
+
+class AssistantMessage(_Wire, frozen=True, kw_only=True):
+    """The union around a message of the model."""
+
+    assistant_response_message: AssistantResponseMessage
+
+
+type ChatMessage = UserMessage | AssistantMessage
+
+
+class ConversationState(_Wire, frozen=True, kw_only=True):
+    """Everything that the model is to see."""
+
+    chat_trigger_type: str
+    agent_task_type: str
+    conversation_id: str
+    """1 to 128 characters."""
+    agent_continuation_id: str
+    """36 characters in the form of a UUID."""
+    current_message: UserMessage
+    history: tuple[ChatMessage, ...] = ()
+
+
+class GenerateAssistantResponseRequest(_Wire, frozen=True, kw_only=True):
+    """The body of the request."""
+
+    conversation_state: msgspec.Raw
+    """An encoded :class:`ConversationState`: it is the same in each attempt."""
+    profile_arn: str | None = None
+    """The profile of the attempt's credential; left out for credentials that have none."""
