@@ -9,6 +9,8 @@ import msgspec
 type JSON = dict[str, JSON] | list[JSON] | str | int | float | bool | None
 type JSONObject = dict[str, JSON]
 
+MAX_DEPTH = 100
+"""Containers within containers. The upstream refuses 128, and wraps what it gets from us in some of its own."""
 SURROGATES = range(0xD800, 0xE000)
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -30,13 +32,17 @@ def parse_json(data: bytes) -> JSON:
         InvalidJSONError: Not JSON, not UTF-8, ``NaN`` or infinite, a number of thousands of digits, or nested too deep.
     """
     try:
-        return _decode(data)
+        return _check_depth(_decode(data))
     except RecursionError:
         raise InvalidJSONError("nested too deep") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         if b"\\u" not in data:
             raise InvalidJSONError(_reason(error)) from None
-    return replace_surrogates(parse_json_with_surrogates(data))
+    value = parse_json_with_surrogates(data)
+    try:
+        return replace_surrogates(value)
+    except RecursionError:  # its limit is a tenth of the parser's
+        raise InvalidJSONError("nested too deep") from None
 
 
 def parse_json_with_surrogates(data: bytes) -> JSON:
@@ -46,14 +52,23 @@ def parse_json_with_surrogates(data: bytes) -> JSON:
         InvalidJSONError: As for :func:`parse_json`.
     """
     try:
-        value: JSON = json.loads(
-            data.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_parse_finite
-        )
+        value: JSON = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_parse_finite)
     except RecursionError:
         raise InvalidJSONError("nested too deep") from None
     except ValueError as error:
         raise InvalidJSONError(_reason(error)) from None
-    return value
+    return _check_depth(value)
+
+
+def _check_depth(value: JSON) -> JSON:
+    """``value``, which nests no deeper than ``MAX_DEPTH``; level by level, so that depth costs no stack."""
+    level: list[JSONObject | list[JSON]] = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH + 1):
+        if not level:
+            return value
+        children = (parent.values() if isinstance(parent, dict) else parent for parent in level)
+        level = [child for group in children for child in group if isinstance(child, dict | list)]
+    raise InvalidJSONError("nested too deep")
 
 
 def replace_surrogates(value: JSON) -> JSON:
@@ -64,10 +79,7 @@ def replace_surrogates(value: JSON) -> JSON:
         case list():
             return [replace_surrogates(item) for item in value]
         case dict():
-            return {
-                replace_surrogates_in_text(key): replace_surrogates(item)
-                for key, item in value.items()
-            }
+            return {replace_surrogates_in_text(key): replace_surrogates(item) for key, item in value.items()}
         case _:
             return value
 
