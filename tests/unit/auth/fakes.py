@@ -1,0 +1,120 @@
+"""A refresh service and a broker on it, for tests under virtual time."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Self
+
+import httpx
+import trio
+from trio.testing import MockClock
+
+from kiro2api.auth.broker import CredentialBroker
+from kiro2api.auth.sources import parse_refresh_tokens
+
+REFRESH_URL = "https://auth.test/refreshToken"
+EPOCH = 1_760_000_000.0
+"""2025-10-09, where virtual time begins."""
+
+type Answer = httpx.Response | Exception
+
+
+@dataclass
+class FakeRefreshService:
+    """Grants ``access-<refresh token>-<n>`` after a second, unless ``answers`` says otherwise."""
+
+    answers: dict[str, Callable[[], Answer]] = field(default_factory=dict)
+    """By refresh token: what to answer, or raise, instead."""
+    delays: dict[str, float] = field(default_factory=dict)
+    default_delay: float = 1.0
+    lifetime: float = 3600.0
+    calls: list[tuple[float, str]] = field(default_factory=list)
+    """When each call came, and with which refresh token."""
+    clock_offset: float = 0.0
+    """What the broker's clock is ahead of virtual time, as after a sleep of the machine."""
+    broker_scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    """Cancel it to shut the broker down while the test goes on."""
+    requests: list[httpx.Request] = field(default_factory=list)
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        refresh_token = json.loads(request.content)["refreshToken"]
+        self.requests.append(request)
+        self.calls.append((trio.current_time(), refresh_token))
+        number = sum(1 for _, called in self.calls if called == refresh_token)
+        await trio.sleep(self.delays.get(refresh_token, self.default_delay))
+        if refresh_token in self.answers:
+            answer = self.answers[refresh_token]()
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+        return grant(f"access-{refresh_token}-{number}", lifetime=self.lifetime)
+
+    def count_calls(self, refresh_token: str) -> int:
+        return [called for _, called in self.calls].count(refresh_token)
+
+
+def grant(access_token: str, *, lifetime: object = 3600, **fields: object) -> httpx.Response:
+    """A good answer of the service."""
+    return httpx.Response(200, json={"accessToken": access_token, "expiresIn": lifetime, **fields})
+
+
+def refuse(status: int = 503, text: str = "{}", **headers: str) -> Callable[[], httpx.Response]:
+    """Makes bad answers of the service."""
+    return lambda: httpx.Response(status, text=text, headers=headers)
+
+
+class EndlessBody(httpx.AsyncByteStream):
+    """A body that never ends, and counts what was read of it."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        self.size += 4096
+        return b" " * 4096
+
+
+@dataclass
+class LogBook:
+    """What a broker has logged: event names, and all of it as text to search for secrets."""
+
+    events: list[str] = field(default_factory=list)
+    text: str = ""
+    waits: list[object] = field(default_factory=list)
+    """The ``retry_in`` of each crash."""
+
+    def __call__(self, level: int, event: str, /, **fields: object) -> None:
+        self.events.append(event)
+        if event == "token_actor_crashed":
+            self.waits.append(fields["retry_in"])
+        self.text += f"{level} {event} {fields}\n"
+
+
+@asynccontextmanager
+async def open_broker(
+    clock: MockClock, service: FakeRefreshService, refresh_tokens: str = "a", log: LogBook | None = None
+) -> AsyncIterator[CredentialBroker]:
+    """A running broker whose refreshes have not begun yet."""
+    transport = httpx.MockTransport(service)
+    async with httpx.AsyncClient(transport=transport) as client, trio.open_nursery() as nursery:
+        broker = CredentialBroker(
+            parse_refresh_tokens(refresh_tokens),
+            client=client,
+            refresh_url=REFRESH_URL,
+            log=log or LogBook(),
+            now=lambda: EPOCH + clock.current_time() + service.clock_offset,
+            jitter=lambda: 0.5,
+        )
+
+        async def run() -> None:
+            with service.broker_scope:
+                await broker.run()
+
+        nursery.start_soon(run)
+        yield broker
+        service.broker_scope.cancel("the test has ended")
