@@ -13,7 +13,7 @@ from typing import ClassVar, assert_never
 from kiro2api.protocol.anthropic.errors import build_error
 from kiro2api.protocol.conversation import AssistantBlock, RedactedThinking, Text, Thinking, ToolUse
 from kiro2api.protocol.jsontext import JSON, JSONObject, encode_json
-from kiro2api.protocol.sse import encode_event
+from kiro2api.protocol.sse import encode_event, encode_string
 from kiro2api.protocol.turn import (
     Answer,
     BlockStart,
@@ -60,13 +60,13 @@ class StreamRenderer:
     def _render(self, event: TurnEvent) -> bytes:
         match event:
             case TextDelta():
-                return _TEXT_DELTA % (event.index, encode_json(event.text))
+                return _TEXT_DELTA % (event.index, encode_string(event.text))
             case ToolInputDelta():
-                return _TOOL_INPUT_DELTA % (event.index, encode_json(event.partial_json))
+                return _TOOL_INPUT_DELTA % (event.index, encode_string(event.partial_json))
             case ThinkingDelta():
-                return _THINKING_DELTA % (event.index, encode_json(event.text))
+                return _THINKING_DELTA % (event.index, encode_string(event.text))
             case SignatureDelta():
-                return _SIGNATURE_DELTA % (event.index, encode_json(event.signature))
+                return _SIGNATURE_DELTA % (event.index, encode_string(event.signature))
             case BlockStopped():
                 return _BLOCK_STOP % event.index
             case TextStarted() | ThinkingStarted() | RedactedThinkingStarted() | ToolUseStarted():

@@ -13,7 +13,7 @@ from typing import Final, assert_never
 from kiro2api.protocol.conversation import RedactedThinking, Text, Thinking, ToolUse
 from kiro2api.protocol.jsontext import JSONObject, encode_json
 from kiro2api.protocol.openai.errors import encode_error_body
-from kiro2api.protocol.sse import encode_comment, encode_event
+from kiro2api.protocol.sse import encode_comment, encode_event, encode_string
 from kiro2api.protocol.turn import (
     Answer,
     BlockStopped,
@@ -33,8 +33,6 @@ from kiro2api.protocol.turn import (
 )
 from kiro2api.protocol.usage import Usage
 
-_LINE_BREAKS = tuple((char.encode(), rf"\u{ord(char):04x}".encode()) for char in "\u0085\u2028\u2029")
-"""What ``str.splitlines`` takes for a line's end: clients that read a stream with it would cut the event there."""
 _DONE = encode_event(b"[DONE]")
 
 
@@ -54,9 +52,9 @@ class StreamRenderer:
     def __init__(self, *, completion_id: str, created: int, model: str, include_usage: bool) -> None:
         self._include_usage = include_usage
         self._head = b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":[' % (
-            _encode(completion_id),
+            encode_string(completion_id),
             created,
-            _encode(model),
+            encode_string(model),
         )
         usage = b',"usage":null' if include_usage else b""
         self._opening = self._head + b'{"index":0,"delta":'
@@ -73,9 +71,9 @@ class StreamRenderer:
     def _render_event(self, event: TurnEvent) -> bytes:
         match event:
             case TextDelta(text=text):
-                return self._render_delta(b'{"content":%b}' % _encode(text))
+                return self._render_delta(b'{"content":%b}' % encode_string(text))
             case ThinkingDelta(text=text):
-                return self._render_delta(b'{"reasoning_content":%b}' % _encode(text))
+                return self._render_delta(b'{"reasoning_content":%b}' % encode_string(text))
             case ToolInputDelta(partial_json=partial_json):
                 return self._render_arguments(partial_json)
             case _:
@@ -104,7 +102,7 @@ class StreamRenderer:
             case TurnEnded():
                 rendered = self._render_end(event)
             case TurnFailed(error=error):
-                rendered = encode_event(_escape_line_breaks(encode_error_body(error)))
+                rendered = encode_event(encode_error_body(error))
             case TextStarted() | ThinkingStarted() | RedactedThinkingStarted() | SignatureDelta():
                 pass
             case _:
@@ -119,13 +117,14 @@ class StreamRenderer:
         self._lacks_input = True
         return self._render_delta(
             b'{"tool_calls":[{"index":%d,"id":%b,"type":"function","function":{"name":%b,"arguments":""}}]}'
-            % (self._tool_index, _encode(event.tool_use_id), _encode(event.name))
+            % (self._tool_index, encode_string(event.tool_use_id), encode_string(event.name))
         )
 
     def _render_arguments(self, partial_json: str) -> bytes:
         self._lacks_input = False
         return self._render_delta(
-            b'{"tool_calls":[{"index":%d,"function":{"arguments":%b}}]}' % (self._tool_index, _encode(partial_json))
+            b'{"tool_calls":[{"index":%d,"function":{"arguments":%b}}]}'
+            % (self._tool_index, encode_string(partial_json))
         )
 
     def _render_end(self, event: TurnEnded) -> bytes:
@@ -198,12 +197,14 @@ def _build_tool_call(tool_use: ToolUse) -> JSONObject:
 def _build_usage(usage: Usage) -> JSONObject:
     """The counts; of reasoning the upstream says nothing, so nothing is said of it here."""
     prompt_tokens = usage.total_input_tokens
-    return {
+    counts: JSONObject = {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": prompt_tokens + usage.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cache_read_tokens or 0},
     }
+    if usage.cache_read_tokens is not None:
+        counts["prompt_tokens_details"] = {"cached_tokens": usage.cache_read_tokens}
+    return counts
 
 
 def _finish_reason(reason: StopReason) -> str:
@@ -218,14 +219,3 @@ def _finish_reason(reason: StopReason) -> str:
             return "content_filter"
         case _:
             assert_never(reason)
-
-
-def _encode(text: str) -> bytes:
-    return _escape_line_breaks(encode_json(text))
-
-
-def _escape_line_breaks(encoded: bytes) -> bytes:
-    if not encoded.isascii():
-        for char, escape in _LINE_BREAKS:
-            encoded = encoded.replace(char, escape)
-    return encoded

@@ -11,7 +11,7 @@ from kiro2api.protocol.sse import MultipleLinesError, encode_comment, encode_eve
         (b"[DONE]", None, b"data: [DONE]\n\n"),
         (b'{"a":1}', "message_stop", b'event: message_stop\ndata: {"a":1}\n\n'),
         (b"", None, b"data: \n\n"),
-        ("中\N{LINE SEPARATOR}%s".encode(), None, "data: 中\N{LINE SEPARATOR}%s\n\n".encode()),
+        ("中\N{LINE SEPARATOR}%s".encode(), None, "data: 中\\u2028%s\n\n".encode()),
     ],
 )
 def test_event(data: bytes, name: str | None, expected: bytes) -> None:

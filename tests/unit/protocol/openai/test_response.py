@@ -222,5 +222,4 @@ def test_unknown_cache_figures() -> None:
         "prompt_tokens": 1,
         "completion_tokens": 2,
         "total_tokens": 3,
-        "prompt_tokens_details": {"cached_tokens": 0},
     }
