@@ -1,0 +1,198 @@
+"""The composition root: settings in, a program's objects out, each built once and handed down."""
+
+import logging
+import secrets
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import httpx
+from quart import Response, request
+from quart_cors import cors
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
+
+from kiro2api import __version__
+from kiro2api.auth.broker import CredentialBroker
+from kiro2api.auth.credentials import Credential
+from kiro2api.config import Settings
+from kiro2api.errors import Kiro2ApiError
+from kiro2api.protocol.catalog import Catalog
+from kiro2api.protocol.complexity import Complexity
+from kiro2api.routes.completions import build_completions_routes
+from kiro2api.routes.guard import (
+    OPEN_PATHS,
+    MalformedHttpError,
+    MethodNotAllowedError,
+    PathNotFoundError,
+    build_error_response,
+    check_client_key,
+    name_request_id_header,
+)
+from kiro2api.routes.health import build_health_routes
+from kiro2api.routes.life import Lives, LivingConnection, LivingRequest, get_life
+from kiro2api.routes.messages import build_messages_routes
+from kiro2api.routes.models import build_models_routes
+from kiro2api.routes.service import Log, Service
+from kiro2api.routes.streaming import InternalError
+from kiro2api.upstream import Silence, Upstream
+
+MINUTE = 60.0
+IDLE_CONNECTIONS = 64
+"""Kept to the upstream. httpx's books over them cost quadratic time, and more are not reused within their 20 s."""
+IDLE_SECONDS = 20.0
+"""For an upstream connection without a request; longer ones are often half dead after a change of network."""
+WRITE_SECONDS = 30.0
+"""For one write of a request to the upstream."""
+
+_DIRECT = ("all://127.0.0.1", "all://[::1]", "all://localhost")
+"""Never through a proxy of the environment: what runs on this machine is not there for another."""
+
+_HTTP_ERRORS: Mapping[int, type[MethodNotAllowedError | PathNotFoundError]] = {
+    404: PathNotFoundError,
+    405: MethodNotAllowedError,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """The parts of a running proxy that have a life of their own."""
+
+    app: QuartTrio
+    service: Service
+    broker: CredentialBroker
+
+
+def build_client(settings: Settings) -> httpx.AsyncClient:
+    """The one HTTP client of the process, which the caller closes.
+
+    No redirects: they would carry an access token elsewhere. No limit of connections: the pool loses places when
+    requests are cancelled (encode/httpcore 1093). HTTP/1.1: on HTTP/2 httpcore cannot end a single stream.
+    """
+    timeout = httpx.Timeout(connect=settings.kiro_connect_timeout, read=None, write=WRITE_SECONDS, pool=None)
+    limits = httpx.Limits(
+        max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS, keepalive_expiry=IDLE_SECONDS
+    )
+    return httpx.AsyncClient(
+        headers={"user-agent": f"kiro2api/{__version__}"},
+        timeout=timeout,
+        limits=limits,
+        follow_redirects=False,
+        mounts=dict.fromkeys(_DIRECT),
+    )
+
+
+def build_program(
+    settings: Settings, credentials: tuple[Credential, ...], *, client: httpx.AsyncClient, log: Log
+) -> Program:
+    """A proxy that is ready to be served; ``client`` must outlive it."""
+    broker = CredentialBroker(
+        credentials,
+        client=client,
+        refresh_url=settings.kiro_refresh_url,
+        refresh_timeout=settings.kiro_refresh_timeout,
+        log=lambda level, event, /, **fields: _write_log(log, level, event, fields),
+    )
+    service = Service(
+        broker=broker,
+        upstream=Upstream(client=client, broker=broker, base_url=settings.kiro_upstream_url),
+        catalog=Catalog(settings.model_map),
+        log=log,
+        client_key=settings.kiro_client_token.get_secret_value(),
+        silence=_build_silence(settings),
+        lives=Lives(
+            new_request_id=lambda: _new_id("req_"),
+            body_limit=settings.max_body_bytes,
+            body_seconds=settings.server_read_timeout_minutes * MINUTE,
+        ),
+        new_id=_new_id,
+        new_conversation_id=lambda: str(uuid.uuid4()),
+        max_tool_description_length=settings.max_tool_description_length,
+        disable_stream=settings.disable_stream,
+        ping_seconds=settings.ping_interval,
+    )
+    return Program(app=_build_app(settings, service), service=service, broker=broker)
+
+
+def _new_id(prefix: str) -> str:
+    return prefix + secrets.token_hex(12)
+
+
+def _write_log(log: Log, level: int, event: str, fields: Mapping[str, object]) -> None:
+    if level >= logging.ERROR:
+        log.error(event, **fields)
+    elif level >= logging.WARNING:
+        log.warning(event, **fields)
+    else:
+        log.info(event, **fields)
+
+
+def _build_silence(settings: Settings) -> dict[Complexity, Silence]:
+    minutes = {
+        Complexity.SIMPLE: settings.simple_request_timeout_minutes,
+        Complexity.COMPLEX: settings.request_timeout_minutes,
+    }
+    return {
+        complexity: Silence(
+            first_byte=settings.kiro_first_byte_timeout or limit * MINUTE,
+            between=settings.kiro_idle_timeout or limit * MINUTE,
+            total=settings.kiro_total_timeout,
+        )
+        for complexity, limit in minutes.items()
+    }
+
+
+def _build_app(settings: Settings, service: Service) -> QuartTrio:
+    app = QuartTrio("kiro2api", static_folder=None)
+    app.config["RESPONSE_TIMEOUT"] = None  # the framework's 60 s would cut streams without a word
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = bool(settings.cors_origins)
+    app.request_class = LivingRequest
+    app.asgi_http_class = partial(LivingConnection, service.lives)  # type: ignore[assignment]  # it is only ever called
+    app.register_blueprint(build_messages_routes(service))
+    app.register_blueprint(build_completions_routes(service))
+    app.register_blueprint(build_models_routes(service))
+    app.register_blueprint(build_health_routes(service))
+    _add_guard(app, service)
+    _add_error_responses(app, service)
+    if settings.cors_origins:
+        app = cors(app, allow_origin=list(settings.cors_origins), allow_headers="*")
+    return app
+
+
+def _add_guard(app: QuartTrio, service: Service) -> None:
+    @app.before_request
+    async def check_key() -> None:
+        if request.path not in OPEN_PATHS and request.method != "OPTIONS":
+            check_client_key(request, service.client_key)
+
+    @app.after_request
+    async def name_request(response: Response) -> Response:
+        response.headers.setdefault(name_request_id_header(request), get_life().request_id)
+        return response
+
+
+def _add_error_responses(app: QuartTrio, service: Service) -> None:
+    @app.errorhandler(Kiro2ApiError)
+    async def refuse(error: Kiro2ApiError) -> Response:
+        life = get_life()
+        life.fail(error)
+        if life.report is None:
+            reason = error.detail or error.message
+            asked = f"{request.method} {request.path[:100]}"
+            service.log.info(
+                "refused", request_id=life.request_id, asked=asked, kind=error.kind.value, reason=reason[:200]
+            )
+        return build_error_response(request, error, request_id=life.request_id)
+
+    @app.errorhandler(HTTPException)
+    async def translate(error: HTTPException) -> Response:
+        response = await refuse(_HTTP_ERRORS.get(error.code or 0, MalformedHttpError)())
+        if allow := error.get_response().headers.get("allow"):
+            response.headers["allow"] = allow
+        return response
+
+    @app.errorhandler(Exception)
+    async def own_up(error: Exception) -> Response:
+        service.log.error("request_failed", request_id=get_life().request_id, exc_info=error)
+        return await refuse(InternalError(error))

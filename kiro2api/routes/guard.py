@@ -1,0 +1,100 @@
+"""Who may come in, and in which words a refusal is put.
+
+The key is looked at before the body is read: a stranger uploads nothing. Which dialect an error speaks is decided by
+the path, and on the paths that both dialects share by the headers that only Anthropic's clients send.
+"""
+
+import hashlib
+import hmac
+
+from quart import Request, Response
+
+from kiro2api.errors import ErrorKind, Kiro2ApiError
+from kiro2api.protocol.anthropic.errors import render_error as render_anthropic_error
+from kiro2api.protocol.openai.errors import render_error as render_openai_error
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+"""Probes come without a key, and learn nothing that is worth one."""
+
+ANTHROPIC_PATHS = "/v1/messages"
+OPENAI_PATHS = ("/v1/chat/", "/v1/responses")
+
+
+class ClientKeyError(Kiro2ApiError):
+    """The client's key is missing or wrong."""
+
+    kind = ErrorKind.CLIENT_KEY
+
+    def __init__(self) -> None:
+        super().__init__("Send the proxy's key as x-api-key or as Authorization: Bearer.")
+
+
+class PathNotFoundError(Kiro2ApiError):
+    """Nothing is served at this path."""
+
+    kind = ErrorKind.NOT_FOUND
+
+    def __init__(self) -> None:
+        super().__init__("There is nothing at this path; see the list of endpoints in the documentation.")
+
+
+class MethodNotAllowedError(Kiro2ApiError):
+    """The path is served, but not by this method."""
+
+    kind = ErrorKind.METHOD_NOT_ALLOWED
+
+    def __init__(self) -> None:
+        super().__init__("This path does not take this method.")
+
+
+class MalformedHttpError(Kiro2ApiError):
+    """The request is refused by the framework before any of our code has seen it."""
+
+    kind = ErrorKind.BAD_REQUEST
+
+    def __init__(self) -> None:
+        super().__init__("The request is malformed.")
+
+
+def check_client_key(request: Request, client_key: str) -> None:
+    """Passes if either key header holds ``client_key``; agents send both, and not always the same in both.
+
+    Raises:
+        ClientKeyError: Neither does.
+    """
+    expected = _digest(client_key.encode())
+    offered = [value.strip() for value in request.headers.getlist("x-api-key")]
+    for value in request.headers.getlist("authorization"):
+        scheme, _, key = value.partition(" ")
+        if scheme.lower() == "bearer":
+            offered.append(key.strip())
+    # The framework read the header as Latin-1: so written again, it is the bytes that came.
+    digests = [_digest(key.encode("latin-1", "replace")) for key in offered]
+    if not any([hmac.compare_digest(digest, expected) for digest in digests]):  # noqa: C419  every one is compared
+        raise ClientKeyError
+
+
+def _digest(key: bytes) -> bytes:
+    """Of one length for all keys, so that comparing tells nothing about theirs."""
+    return hashlib.sha256(key).digest()
+
+
+def is_anthropic(request: Request) -> bool:
+    """Whether the caller is to be answered in Anthropic's words."""
+    if request.path.startswith(ANTHROPIC_PATHS):
+        return True
+    if request.path.startswith(OPENAI_PATHS):
+        return False
+    return "anthropic-version" in request.headers or "x-api-key" in request.headers
+
+
+def name_request_id_header(request: Request) -> str:
+    """The header in which the caller's SDK looks for the id of the request."""
+    return "request-id" if is_anthropic(request) else "x-request-id"
+
+
+def build_error_response(request: Request, error: Kiro2ApiError, *, request_id: str) -> Response:
+    """The refusal in the caller's dialect."""
+    render = render_anthropic_error if is_anthropic(request) else render_openai_error
+    rendered = render(error, request_id=request_id)
+    return Response(rendered.body, status=rendered.status, headers=rendered.headers)
