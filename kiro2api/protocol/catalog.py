@@ -163,9 +163,23 @@ class Catalog:
         self.models: tuple[CatalogModel, ...] = tuple(model for row in _ROWS for model in _build_models(row))
         self._models_by_id = {model.model_id: model for model in self.models}
 
-    def find(self, model_id: str) -> CatalogModel | None:
-        """The listed model of exactly this public name."""
-        return self._models_by_id.get(model_id)
+    def describe(self, model_id: str) -> CatalogModel:
+        """The listed model of this name, or what is known of an unlisted one that requests may name all the same.
+
+        Raises:
+            UnknownModelError: Requests may not name it either.
+        """
+        listed = self._models_by_id.get(model_id)
+        if listed is not None:
+            return listed
+        resolved = self.resolve(model_id)
+        return CatalogModel(
+            model_id=model_id,
+            display_name=model_id,
+            created=None,
+            context_window=resolved.context_window,
+            max_output_tokens=resolved.max_output_tokens,
+        )
 
     def resolve(self, name: str) -> ResolvedModel:
         """What to ask the upstream for when a client asks for ``name``.

@@ -4,7 +4,7 @@ from quart import Blueprint, Response, request
 
 from kiro2api.protocol.anthropic.models import render_model as render_anthropic_model
 from kiro2api.protocol.anthropic.models import render_model_list as render_anthropic_models
-from kiro2api.protocol.errors import InvalidRequestError, UnknownModelError
+from kiro2api.protocol.errors import InvalidRequestError
 from kiro2api.protocol.openai.models import render_model as render_openai_model
 from kiro2api.protocol.openai.models import render_model_list as render_openai_models
 from kiro2api.routes.guard import is_anthropic
@@ -34,9 +34,7 @@ def build_models_routes(service: Service) -> Blueprint:
 
     @blueprint.get("/v1/models/<path:model_id>")
     async def show_model(model_id: str) -> Response:
-        model = service.catalog.find(model_id)
-        if model is None:
-            raise UnknownModelError(model_id)
+        model = service.catalog.describe(model_id)
         render = render_anthropic_model if is_anthropic(request) else render_openai_model
         return Response(render(model), headers=JSON_HEADERS)
 

@@ -167,7 +167,7 @@ def test_every_listed_model_resolves() -> None:
     catalog = Catalog({})
     names = [model.model_id for model in catalog.models]
     assert len(set(names)) == len(names)
-    assert [catalog.find(name) for name in names] == list(catalog.models)
+    assert [catalog.describe(name) for name in names] == list(catalog.models)
     assert all(catalog.resolve(name).upstream_id for name in names)
 
 
@@ -188,9 +188,9 @@ def test_listed_names() -> None:
 
 
 @pytest.mark.parametrize("name", ["claude-sonnet-4-5", "claude-sonnet-4-5-20250929"])
-def test_find(name: str) -> None:
+def test_describe(name: str) -> None:
     """A listed model has the date that one of its names carries."""
-    assert Catalog({}).find(name) == CatalogModel(
+    assert Catalog({}).describe(name) == CatalogModel(
         model_id=name,
         display_name="Claude Sonnet 4.5",
         created=date(2025, 9, 29),
@@ -199,9 +199,9 @@ def test_find(name: str) -> None:
     )
 
 
-def test_find_without_date() -> None:
+def test_describe_without_date() -> None:
     """No date is made up for a model whose names have none."""
-    assert Catalog({}).find("glm-5") == CatalogModel(
+    assert Catalog({}).describe("glm-5") == CatalogModel(
         model_id="glm-5",
         display_name="GLM 5",
         created=None,
@@ -210,9 +210,17 @@ def test_find_without_date() -> None:
     )
 
 
-def test_find_unlisted() -> None:
-    """Only exact public names are found."""
-    assert Catalog({}).find("claude-sonnet-4.5") is None
+def test_describe_unlisted() -> None:
+    """A name that requests may use is described by itself, with what is known; another one is unknown."""
+    assert Catalog({}).describe("claude-sonnet-4.5") == CatalogModel(
+        model_id="claude-sonnet-4.5",
+        display_name="claude-sonnet-4.5",
+        created=None,
+        context_window=200_000,
+        max_output_tokens=64_000,
+    )
+    with pytest.raises(UnknownModelError):
+        Catalog({}).describe("gpt-17")
 
 
 @pytest.mark.parametrize(
