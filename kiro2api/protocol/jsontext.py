@@ -38,11 +38,7 @@ def parse_json(data: bytes) -> JSON:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         if b"\\u" not in data:
             raise InvalidJSONError(_reason(error)) from None
-    value = parse_json_with_surrogates(data)
-    try:
-        return replace_surrogates(value)
-    except RecursionError:  # its limit is a tenth of the parser's
-        raise InvalidJSONError("nested too deep") from None
+    return replace_surrogates(parse_json_with_surrogates(data))
 
 
 def parse_json_with_surrogates(data: bytes) -> JSON:

@@ -1,0 +1,163 @@
+"""JSON as text: what is taken, what is refused, and how single surrogates end."""
+
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+
+from kiro2api.protocol.jsontext import (
+    JSON,
+    MAX_DEPTH,
+    InvalidJSONError,
+    encode_json,
+    parse_json,
+    parse_json_with_surrogates,
+    replace_surrogates,
+)
+
+HALF = "\ud800"
+LONE = b'"\\ud800"'
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b' {"a": [1, 2.5, -3e2, true, null, "x"]} ', {"a": [1, 2.5, -300.0, True, None, "x"]}),
+        (b'{"a": 1, "a": 2}', {"a": 2}),
+        (b'{"a": 1, "a": "\\ud800"}', {"a": "\ufffd"}),
+        ('"漢😀"'.encode(), "漢😀"),
+        (b'"\\ud83d\\ude00"', "😀"),
+        (LONE, "\ufffd"),
+        (b'"\\ud83d\\ud83d\\ude00"', "\ufffd😀"),
+        (b'{"\\udc00": [{"a\\ud800b": "\\ude00"}]}', {"\ufffd": [{"a\ufffdb": "\ufffd"}]}),
+        (b'["\\ud800", 1, 2.5, true, null]', ["\ufffd", 1, 2.5, True, None]),
+        (str(10**30).encode(), 10**30),
+        (b"[%d, %b]" % (10**30, LONE), [10**30, "\ufffd"]),
+        (b'"\\u0000\\"\\\\"', '\0"\\'),
+    ],
+)
+def test_parse(text: bytes, value: JSON) -> None:
+    """JSON in UTF-8 has its value; the last of doubled keys counts; half a character becomes U+FFFD."""
+    assert parse_json(text) == value
+
+
+REFUSED = {
+    "nothing": b"",
+    "blank": b" ",
+    "cut": b'{"a": ',
+    "two values": b"1 2",
+    "byte-order mark": b"\xef\xbb\xbf1",
+    "no UTF-8": b'"\xff"',
+    "UTF-16": '"a"'.encode("utf-16"),
+    "control character": b'"\n"',
+    "nan": b"[NaN]",
+    "infinite": b"[Infinity]",
+    "minus infinite": b"[-Infinity]",
+    "out of range": b"[1e999]",
+    "5000 digits": b"1" * 5000,
+    "100000 arrays": b"[" * 100_000,
+    "20000 closed arrays": b"[" * 20_000 + b"]" * 20_000,
+}
+
+
+@pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("beside", [b"%b", b'["\\ud800", %b]'], ids=["alone", "beside half a character"])
+def test_refuse(text: bytes, beside: bytes) -> None:
+    """What is no JSON is refused in words, by the fast parser and by the one that knows half characters."""
+    with pytest.raises(InvalidJSONError, match=r"."):
+        parse_json(beside % text)
+    with pytest.raises(InvalidJSONError, match=r"."):
+        parse_json_with_surrogates(text)
+
+
+def test_refuse_deep_half_character() -> None:
+    """Half a character changes nothing in how deep a text may nest."""
+    assert parse_json(nest(MAX_DEPTH, LONE)) == parse_json(nest(MAX_DEPTH, b'"\xef\xbf\xbd"'))
+    with pytest.raises(InvalidJSONError, match="nested too deep"):
+        parse_json(nest(MAX_DEPTH + 1, LONE))
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":'])
+@pytest.mark.parametrize("inside", [b"1", b"[]", b"{}"])
+@pytest.mark.parametrize("beside", [b"%b", b'[1, {"a": []}, %b]'])
+def test_depth(opening: bytes, inside: bytes, beside: bytes) -> None:
+    """Containers count wherever they stand, whichever they are, empty ones too."""
+    levels = MAX_DEPTH - (inside != b"1") - (beside != b"%b")
+    assert parse_json(beside % nest(levels, inside, opening))
+    for parse in (parse_json, parse_json_with_surrogates):
+        with pytest.raises(InvalidJSONError, match="nested too deep"):
+            parse(beside % nest(levels + 1, inside, opening))
+
+
+def nest(levels: int, inside: bytes, opening: bytes = b"[") -> bytes:
+    """``inside`` in that many containers."""
+    closing = b"]" if opening == b"[" else b"}"
+    return opening * levels + inside + closing * levels
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"[1,]", "expected value|invalid character|trailing comma"),
+        (b"[1e999, 0]", "out of range"),
+        (b"[1e999, %b]" % LONE, "^the number 1e999 is out of range$"),
+        (b"[NaN, %b]" % LONE, "^NaN is not JSON$"),
+    ],
+)
+def test_reason(text: bytes, reason: str) -> None:
+    """The reason says what is wrong, without the parser's own preamble."""
+    with pytest.raises(InvalidJSONError, match=reason) as caught:
+        parse_json(text)
+    assert "malformed" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [(LONE, HALF), (b'{"\\ud800": ["a"]}', {HALF: ["a"]}), (b'"\\ud83d\\ude00"', "😀")],
+)
+def test_parse_with_surrogates(text: bytes, value: JSON) -> None:
+    """Half characters may be kept, for a caller who knows where the other halves are."""
+    assert parse_json_with_surrogates(text) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "replaced"),
+    [
+        ("a😀漢", "a😀漢"),
+        (HALF, "\ufffd"),
+        ([HALF, {HALF: HALF}], ["\ufffd", {"\ufffd": "\ufffd"}]),
+        (None, None),
+        (1, 1),
+    ],
+)
+def test_replace_surrogates(value: JSON, replaced: JSON) -> None:
+    """Each half character at any depth becomes U+FFFD, and nothing else changes."""
+    assert replace_surrogates(value) == replaced
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A dataclass to encode."""
+
+    one: str
+    two: int
+
+
+class CamelPair(msgspec.Struct, rename="camel"):
+    """A struct to encode."""
+
+    first_one: str
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"a": [1, None, "漢"]}, '{"a":[1,null,"漢"]}'),
+        (Pair(one="a", two=2), '{"one":"a","two":2}'),
+        (CamelPair(first_one="a"), '{"firstOne":"a"}'),
+        ("a\n\u2028", '"a\\n\u2028"'),
+    ],
+)
+def test_encode(value: object, text: str) -> None:
+    """Compact, in UTF-8, on one line."""
+    assert encode_json(value) == text.encode()
