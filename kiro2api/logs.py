@@ -25,8 +25,8 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "text"]
 
 PROGRAM_LOGGER = "kiro2api"
-WORDY_LOGGERS = ("httpx", "httpcore", "httpx2", "httpcore2", "hpack", "h2")
-"""Libraries that log URLs or header values below WARNING."""
+WORDY_LOGGERS = ("httpx", "httpcore", "httpx2", "httpcore2", "hpack", "h2", "hypercorn.error")
+"""Libraries that log URLs or header values below WARNING, or what we say ourselves."""
 
 MASK = "***"
 MAX_DEPTH = 6

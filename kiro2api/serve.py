@@ -118,7 +118,6 @@ def _build_config(sock: socket.socket, *, grace: float) -> Config:
     config.backlog = BACKLOG
     config.accesslog = None  # it copies the whole environment for each request; each exchange has a line of its own
     config.errorlog = logging.getLogger("hypercorn.error")
-    config.errorlog.setLevel(logging.WARNING)  # that it is listening we say ourselves
     config.include_server_header = False
     config.keep_alive_timeout = HEADER_SECONDS
     config.graceful_timeout = grace

@@ -126,11 +126,11 @@ def test_libraries_join(start: Start, capsys: pytest.CaptureFixture[str]) -> Non
     """The libraries' lines have the same form and say whose they are."""
     start()
 
-    logging.getLogger("hypercorn.error").info("Running on %s", "127.0.0.1")
+    logging.getLogger("quart.app").info("Running on %s", "127.0.0.1")
 
     (line,) = _parse(capsys.readouterr().err)
     del line["timestamp"]
-    assert line == {"level": "info", "message": "Running on 127.0.0.1", "logger": "hypercorn.error"}
+    assert line == {"level": "info", "message": "Running on 127.0.0.1", "logger": "quart.app"}
 
 
 @pytest.mark.parametrize(
