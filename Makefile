@@ -2,7 +2,6 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.NOTPARALLEL:
 
 CANDIDATES := $(or $(PYTHON),python3.13 python3.14 python3 python)
 VENV := .venv
@@ -12,6 +11,7 @@ RUNTIME := $(VENV)/.installed-runtime
 DEVELOPMENT := $(VENV)/.installed-development
 # flake8-async takes a second a file: the files with nothing asynchronous in them, which it cannot fault, are left out.
 ASYNC_FILES = $(shell grep -rlE --include='*.py' '^ *(async |(import|from) (trio|anyio|asyncio))' kiro2api tests)
+COVERED := tests/unit tests/contract tests/e2e
 # Options for pytest: make test PYTEST_ARGS="-x -k decoder"
 PYTEST_ARGS ?=
 
@@ -27,18 +27,28 @@ demo: $(RUNTIME) ## show the proxy at work against a simulated upstream, without
 run: $(RUNTIME) ## serve, with the settings in the environment and in .env
 	@$(PY) -m kiro2api
 
+# Two at a time, as they share nothing: the type checker takes as long as all the others.
 .PHONY: check
 check: $(DEVELOPMENT) ## format, style, types and import rules
+	@$(MAKE) --no-print-directory -j2 --output-sync=target style types
+
+.PHONY: style
+style:
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m flake8 $(ASYNC_FILES)
-	$(PY) -m mypy
 	$(VENV)/bin/lint-imports --no-logo
 
+.PHONY: types
+types:
+	$(PY) -m mypy
+
+# The property tests run apart, since measuring what they cover would double their time: the unit tests cover it all.
 .PHONY: test
 test: check ## check, then every test, and what they cover
+	$(PY) -m pytest -n 2 tests/property $(PYTEST_ARGS)
 	$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest $(PYTEST_ARGS)
+	$(PY) -m coverage run -m pytest -n 2 $(COVERED) $(PYTEST_ARGS)
 	$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report
 	$(PY) -m coverage report --include='kiro2api/protocol/*' --fail-under=100

@@ -8,6 +8,7 @@ from functools import partial
 
 import httpx
 import trio
+from quart_trio import QuartTrio
 
 from kiro2api.auth.broker import CredentialBroker
 from kiro2api.auth.sources import parse_refresh_tokens
@@ -15,12 +16,16 @@ from kiro2api.config import Settings
 from kiro2api.routes.service import Service
 from kiro2api.serve import Serving, run
 from kiro2api.simulator.server import Simulator
+from kiro2api.upstream import Pauses
 
 CLIENT_KEY = "a-key-for-tests-only"
 HELLO = {"model": "claude-sonnet-4-5", "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]}
 
 NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For clients: nothing here speaks TLS, and loading the certificates takes longer than most tests."""
+
+SHORT_PAUSES = Pauses(base=0.01, cap=0.02, capacity=0.05)
+"""Between two calls for one request; the real ones are longer than a test should take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +74,7 @@ class Proxy:
     """What a test needs of a running proxy."""
 
     url: str
+    app: QuartTrio
     service: Service
     simulator: Simulator
     log: RecordingLog
@@ -110,12 +116,14 @@ async def running_proxy(
         chosen = Settings.model_validate(values | settings, by_name=True)
         credentials = parse_refresh_tokens(refresh_tokens)
         serving: Serving = await nursery.start(partial(run, chosen, credentials, log=log, stop=stop.wait))
+        serving.program.service.upstream.pauses = SHORT_PAUSES
         headers = {"authorization": f"Bearer {CLIENT_KEY}"}
         async with httpx.AsyncClient(
             base_url=serving.url, headers=headers, timeout=30, verify=NO_CERTIFICATES
         ) as client:
             yield Proxy(
                 url=serving.url,
+                app=serving.program.app,
                 service=serving.program.service,
                 simulator=simulator,
                 log=log,
