@@ -111,10 +111,10 @@ async def open_broker(
             jitter=lambda: 0.5,
         )
 
-        async def run() -> None:
+        async def keep_running() -> None:
             with service.broker_scope:
                 await broker.run()
 
-        nursery.start_soon(run)
+        nursery.start_soon(keep_running)
         yield broker
         service.broker_scope.cancel("the test has ended")
