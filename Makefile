@@ -11,7 +11,6 @@ RUNTIME := $(VENV)/.installed-runtime
 DEVELOPMENT := $(VENV)/.installed-development
 # flake8-async takes a second a file: the files with nothing asynchronous in them, which it cannot fault, are left out.
 ASYNC_FILES = $(shell grep -rlE --include='*.py' '^ *(async |(import|from) (trio|anyio|asyncio))' kiro2api tests)
-COVERED := tests/unit tests/contract tests/e2e
 # Options for pytest: make test PYTEST_ARGS="-x -k decoder"
 PYTEST_ARGS ?=
 
@@ -27,10 +26,20 @@ demo: $(RUNTIME) ## show the proxy at work against a simulated upstream, without
 run: $(RUNTIME) ## serve, with the settings in the environment and in .env
 	@$(PY) -m kiro2api
 
-# Two at a time, as they share nothing: the type checker takes as long as all the others.
+# The jobs below share nothing and take two cores; the longest come first, so that both are busy to the end.
+JOBS = @$(MAKE) --no-print-directory --jobs=2 --output-sync=target
+
 .PHONY: check
 check: $(DEVELOPMENT) ## format, style, types and import rules
-	@$(MAKE) --no-print-directory -j2 --output-sync=target style types
+	$(JOBS) types style
+
+.PHONY: test
+test: $(DEVELOPMENT) ## check, then every test, and what they cover
+	@$(PY) -m coverage erase
+	$(JOBS) test-e2e test-contract test-unit types style test-property
+	@$(PY) -m coverage combine --quiet
+	$(PY) -m coverage report
+	$(PY) -m coverage report --include='kiro2api/protocol/*' --fail-under=100
 
 .PHONY: style
 style:
@@ -43,15 +52,14 @@ style:
 types:
 	$(PY) -m mypy
 
-# The property tests run apart, since measuring what they cover would double their time: the unit tests cover it all.
-.PHONY: test
-test: check ## check, then every test, and what they cover
-	$(PY) -m pytest -n 2 tests/property $(PYTEST_ARGS)
-	$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest -n 2 $(COVERED) $(PYTEST_ARGS)
-	$(PY) -m coverage combine --quiet
-	$(PY) -m coverage report
-	$(PY) -m coverage report --include='kiro2api/protocol/*' --fail-under=100
+.PHONY: test-unit test-contract test-e2e
+test-unit test-contract test-e2e:
+	$(PY) -m coverage run -m pytest $(@:test-%=tests/%) $(PYTEST_ARGS)
+
+# Not measured, which would double their time: the unit tests cover all by themselves.
+.PHONY: test-property
+test-property:
+	$(PY) -m pytest tests/property $(PYTEST_ARGS)
 
 .PHONY: format
 format: $(DEVELOPMENT) ## put the code into shape

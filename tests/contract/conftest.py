@@ -4,7 +4,6 @@ import base64
 import struct
 import zlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -12,13 +11,6 @@ from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 
 from tests.support.proxy import CLIENT_KEY, NO_CERTIFICATES, Proxy, running_proxy
-
-
-@pytest.fixture(autouse=True)
-def no_certificates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Spares each proxy the loading of all certificates, which takes longer than most of these tests."""
-    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
-    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
 
 
 @pytest.fixture

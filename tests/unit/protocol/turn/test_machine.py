@@ -84,6 +84,11 @@ WHOLE: dict[str, tuple[list[UpstreamEvent], list[TurnEvent], StopReason]] = {
         [*tool(0, "A", '{"a":', "1}"), *text(1, "x"), *tool(2, "B", '{"b":', "2}"), *text(3, "y"), *thinking(4, "z")],
         TOOL_USE,
     ),
+    "two texts while a tool is open": (
+        [A1, *say("x", "y"), A2, A_STOP],
+        [*tool(0, "A", '{"a":', "1}"), *text(1, "x", "y")],
+        TOOL_USE,
+    ),
     "whole input without a stop": (use("A", '{"a":1}', stop=False), tool(0, "A", '{"a":1}'), TOOL_USE),
     "an object without a stop": (use("A", {"a": 1}, stop=False), tool(0, "A", '{"a":1}'), TOOL_USE),
     "nothing without a stop, stated": ([*use("A", stop=False), stated("TOOL_USE")], tool(0, "A"), TOOL_USE),
