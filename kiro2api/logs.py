@@ -1,71 +1,73 @@
-"""Log lines, ours and the libraries', in one format, on standard error and in a file, without secrets.
+"""Log lines, ours and the libraries', on standard error and in a file, written by threads that may wait for both.
 
-Only the composition root calls :func:`configure_logging`; everything else is handed a logger. Logging never raises into
-the program: a line that cannot be written is counted. Redaction here is the second line of defence, for what a caller
-should not have logged in the first place: a value is masked by the name it goes by, a bearer wherever it stands.
+Only the composition root calls :func:`configure_logging`; everything else is handed a logger. Whoever logs formats the
+line and puts it into the bounded queue of each output; a daemon thread of that output writes it. So neither a reader of
+standard error that has stopped, nor a slow disk, holds up the event loop or the end of the process. Logging never
+raises into the program: a line that cannot be queued or written is counted, and the count is told in a line later.
 """
 
-import json
 import logging
 import os
-import re
+import select
 import sys
+import threading
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
-from typing import Any, Literal, override
+from queue import SimpleQueue
+from typing import Literal, TextIO, override
 
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+from structlog.typing import FilteringBoundLogger
+
+from kiro2api.loglines import LogFormat, build_formatter
 
 LogLevel = Literal["debug", "info", "warning", "error"]
-LogFormat = Literal["json", "text"]
 
 PROGRAM_LOGGER = "kiro2api"
 WORDY_LOGGERS = ("httpx", "httpcore", "httpx2", "httpcore2", "hpack", "h2", "hypercorn.error")
 """Libraries that log URLs or header values below WARNING, or what we say ourselves."""
 
-MASK = "***"
-MAX_DEPTH = 6
-"""Containers within containers that are written out; what lies deeper is left out, which also ends cycles."""
-RESERVED_KEYS = ("timestamp", "level", "message")
-LEVEL_WIDTH = 7
-MESSAGE_WIDTH = 32
-"""Columns; a longer message pushes its own fields to the right."""
-COLOURS = {"debug": "\x1b[2m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
-COLOUR_OFF = "\x1b[0m"
-
-_SECRET_NAMES = frozenset(
-    {"authorization", "proxyauthorization", "apikey", "xapikey", "clientkey", "cookie", "setcookie", "password"}
-)
-_BEARER = re.compile(r"\b(bearer)\s+[^\s\"',;]+", re.IGNORECASE)
-_ASSIGNED = re.compile(
-    r"((?:refresh[_-]?token|access[_-]?token|client[_-]?secret|x-api-key)[\"']?\s*[:=]\s*[\"']?)[^\s\"',;}&]+",
-    re.IGNORECASE,
-)
+MAX_QUEUED_LINES = 10_000
+"""For each output: some seconds at the highest rate, a few megabytes. Lines beyond are dropped."""
+CLOSE_SECONDS = 2.0
+"""For all outputs together to write what is queued when they are closed; what a stalled reader leaves is given up."""
 
 
 class Logs:
     """The outputs of the process's log lines until ``close``, and the program's own ``logger``."""
 
-    def __init__(self, logger: FilteringBoundLogger, outputs: tuple[logging.Handler, ...]) -> None:
+    def __init__(
+        self, logger: FilteringBoundLogger, handlers: tuple[logging.Handler, ...], outputs: "tuple[_Output, ...]"
+    ) -> None:
         self.logger = logger
+        self._handlers = handlers
         self._outputs = outputs
 
     @property
     def dropped(self) -> int:
-        """Lines that an output could not take since the start, counted for each output."""
-        return sum(output.dropped for output in self._outputs if isinstance(output, _Output))
+        """Lines that an output could not take or write since the start, counted for each output."""
+        return sum(output.dropped for output in self._outputs)
+
+    def flush(self, seconds: float = CLOSE_SECONDS) -> bool:
+        """Wait until what was logged so far is written, ``seconds`` at most; whether it is."""
+        deadline = time.monotonic() + seconds
+        return all(output.drain(deadline) for output in self._outputs)
 
     def close(self) -> None:
-        """Take the outputs away from the process's logging and close them; a second call does nothing."""
+        """Take the outputs away from the process's logging, write what is queued, and end their threads.
+
+        Takes ``CLOSE_SECONDS`` at most; a thread that is not done by then ends with the process. A second call does
+        nothing.
+        """
+        deadline = time.monotonic() + CLOSE_SECONDS
         root = logging.getLogger()
+        for handler in self._handlers:
+            root.removeHandler(handler)
         for output in self._outputs:
-            root.removeHandler(output)
-            output.close()
+            output.stop(deadline)
 
 
 def configure_logging(*, level: LogLevel, log_format: LogFormat, file: Path | None, console: bool) -> Logs:
@@ -75,18 +77,21 @@ def configure_logging(*, level: LogLevel, log_format: LogFormat, file: Path | No
     write out what they send.
 
     Returns:
-        The outputs, for the caller to close.
+        The outputs, for the caller to close. A process that was forked has to configure its own.
     """
     screen = _Console(log_format)
-    outputs: list[logging.Handler] = [screen] if console else []
+    outputs: tuple[_Output, ...] = (screen,)
+    handlers: list[logging.Handler] = [screen] if console else []
     if file is not None:
-        outputs.append(_File(file, log_format, screen=screen, is_copied_to_screen=console))
-    if not outputs:
+        # Before the screen, which gets what it cannot write.
+        outputs = (_File(file, log_format, screen=screen, is_copied_to_screen=console), screen)
+        handlers.append(outputs[0])
+    if not handlers:
         # Without any handler, the standard library prints warnings to standard error by itself.
-        outputs.append(logging.NullHandler())
+        handlers.append(logging.NullHandler())
     root = logging.getLogger()
-    for output in outputs:
-        root.addHandler(output)
+    for handler in handlers:
+        root.addHandler(handler)
     threshold = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(threshold, logging.INFO))
     for name in WORDY_LOGGERS:
@@ -100,41 +105,140 @@ def configure_logging(*, level: LogLevel, log_format: LogFormat, file: Path | No
         context_class=dict,
         cache_logger_on_first_use=True,
     )
-    return Logs(logger, tuple(outputs))
+    return Logs(logger, tuple(handlers), outputs)
 
 
 class _Output(logging.Handler, ABC):
-    """A place that takes lines, and counts those that it cannot take."""
+    """A place that lines go to, by a queue and a thread of its own, which begins with the first line."""
 
     def __init__(self, log_format: LogFormat, *, colour: bool) -> None:
         super().__init__()
-        self.dropped = 0
-        self.setFormatter(_build_formatter(log_format, colour=colour))
+        self.setFormatter(build_formatter(log_format, colour=colour))
+        # Its put may be interrupted by another: a finaliser that logs while a line is queued locks nobody out.
+        self._queue: SimpleQueue[str | threading.Event | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._is_stopped = False
+        self._refused = 0  # by those who log, under the handler's lock
+        self._missing = 0  # the same, since a line was last taken
+        self._unwritten = 0  # by the thread
+
+    @property
+    def dropped(self) -> int:
+        return self._refused + self._unwritten
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self.write_line(self.format(record), record)
-        except Exception:  # noqa: BLE001 - a value whose repr fails, or a closed stream, must not end a request
-            self.dropped += 1
+            self._put(self.format(record))
+        except Exception:  # noqa: BLE001 - a value whose repr fails, or no thread to be had, must not end a request
+            self._refused += 1
+
+    def take_over(self, line: str) -> None:
+        """Queues a line for another output, or about it."""
+        self.acquire()
+        try:
+            self._put(line)
+        finally:
+            self.release()
+
+    def drain(self, deadline: float) -> bool:
+        """Waits until the lines that are queued now have been written; whether they are, by ``deadline``."""
+        seconds = max(0.0, deadline - time.monotonic())
+        if self._thread is None:
+            return True
+        if self._is_stopped:
+            self._thread.join(seconds)
+            return not self._thread.is_alive()
+        done = threading.Event()
+        self._queue.put(done)
+        return done.wait(seconds)
+
+    def stop(self, deadline: float) -> None:
+        """Takes no more lines, and waits until ``deadline`` for the end of the thread."""
+        self.acquire()
+        is_first, self._is_stopped = not self._is_stopped, True
+        self.release()
+        if is_first and self._thread is not None:
+            if self._missing:
+                self._queue.put(self._render_missing(self._missing))
+            self._queue.put(None)
+            self._thread.join(max(0.0, deadline - time.monotonic()))
+        self.close()
 
     @abstractmethod
-    def write_line(self, line: str, record: logging.LogRecord) -> None:
-        """Write ``line``, which is ``record`` in this output's format."""
+    def write_line(self, line: str) -> None:
+        """Writes ``line``, however long that takes. For the thread alone."""
+
+    def leave(self) -> None:
+        """Closes what the thread has opened. For the thread alone."""
+
+    def _put(self, line: str) -> None:
+        if self._is_stopped or self._queue.qsize() >= MAX_QUEUED_LINES:
+            self._refused += 1
+            self._missing += 1
+            return
+        if self._thread is None:
+            thread = threading.Thread(target=self._write_lines, name=f"log {type(self).__name__}", daemon=True)
+            thread.start()
+            self._thread = thread
+        if self._missing:
+            self._queue.put(self._render_missing(self._missing))
+            self._missing = 0
+        self._queue.put(line)
+
+    def _write_lines(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, threading.Event):
+                item.set()
+                continue
+            try:
+                self.write_line(item)
+            except Exception:  # noqa: BLE001 - a closed stream, or none: the next line may fare better
+                self._unwritten += 1
+        self.leave()
+
+    def _render_missing(self, count: int) -> str:
+        return self.render_notice("log lines are missing here: %d", count)
+
+    def render_notice(self, message: str, *args: object) -> str:
+        """A warning about an output, in this output's format."""
+        return self.format(logging.LogRecord(PROGRAM_LOGGER, logging.WARNING, __file__, 0, message, args, None))
 
 
 class _Console(_Output):
-    """Standard error, as it is when the output is made."""
+    """Standard error, as it is when the output is made.
+
+    Its descriptor is written to, if it has one, past the stream's buffer: a thread that waits there would hold the
+    buffer's lock, and the interpreter aborts when it cannot have that at its end.
+    """
 
     def __init__(self, log_format: LogFormat) -> None:
-        self._stream = sys.stderr
         # A process that was started without standard error has None there.
+        self._stream: TextIO | None = sys.stderr
         super().__init__(log_format, colour=getattr(self._stream, "isatty", bool)())
 
     @override
-    def write_line(self, line: str, record: logging.LogRecord) -> None:
-        self._stream.write(line + "\n")
-        self._stream.flush()
+    def write_line(self, line: str) -> None:
+        stream = self._stream
+        if stream is None:
+            raise BrokenPipeError
+        try:
+            descriptor = stream.fileno()
+        except OSError:
+            stream.write(line + "\n")
+            stream.flush()
+        else:
+            _write_all(descriptor, (line + "\n").encode(stream.encoding, "backslashreplace"))
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        try:
+            data = data[os.write(descriptor, data) :]
+        except BlockingIOError:  # whoever shares the pipe may have made it so
+            poll = select.poll()
+            poll.register(descriptor, select.POLLOUT)
+            poll.poll()
 
 
 class _File(_Output):
@@ -150,22 +254,31 @@ class _File(_Output):
         self._screen = screen
         self._is_copied_to_screen = is_copied_to_screen
         self._stream: FileIO | None = None
-        self._missing = 0
+        self._unwritten_in_a_row = 0
 
     @override
-    def write_line(self, line: str, record: logging.LogRecord) -> None:
+    def write_line(self, line: str) -> None:
         try:
-            if self._missing:
-                self._append(self.format(_build_notice("log lines are missing here: %d", self._missing)))
-                self._missing = 0
+            if self._unwritten_in_a_row:
+                self._append(self._render_missing(self._unwritten_in_a_row))
+                self._unwritten_in_a_row = 0
             self._append(line)
         except OSError as exc:
-            if not self._missing:
-                self._screen.handle(_build_notice("log file cannot be written: %s: %s", self._path, exc.strerror))
-            self._missing += 1
-            self.dropped += 1
+            if not self._unwritten_in_a_row:
+                screen = self._screen
+                reason = exc.strerror
+                screen.take_over(screen.render_notice("log file cannot be written: %s: %s", self._path, reason))
+            self._unwritten_in_a_row += 1
+            self._unwritten += 1
             if not self._is_copied_to_screen:
-                self._screen.handle(record)
+                self._screen.take_over(line)
+
+    @override
+    def leave(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            with suppress(OSError):
+                stream.close()
 
     def _append(self, line: str) -> None:
         data = (line + "\n").encode("utf-8", "backslashreplace")
@@ -175,8 +288,7 @@ class _File(_Output):
 
     def _open(self) -> FileIO:
         if self._stream is not None and not self._is_current(self._stream):
-            self._stream.close()
-            self._stream = None
+            self.leave()
         if self._stream is None:
             self._stream = FileIO(self._path, "a")
         return self._stream
@@ -186,117 +298,3 @@ class _File(_Output):
             return os.path.samestat(self._path.stat(), os.fstat(stream.fileno()))
         except FileNotFoundError:
             return False
-
-    @override
-    def close(self) -> None:
-        if self._stream is not None:
-            with suppress(OSError):
-                self._stream.close()
-            self._stream = None
-        super().close()
-
-
-def _build_notice(message: str, *args: object) -> logging.LogRecord:
-    return logging.LogRecord(PROGRAM_LOGGER, logging.WARNING, __file__, 0, message, args, None)
-
-
-def _build_formatter(log_format: LogFormat, *, colour: bool) -> logging.Formatter:
-    render: Callable[[EventDict], str] = _render_json if log_format == "json" else _TextRenderer(colour=colour)
-    return structlog.stdlib.ProcessorFormatter(
-        processors=[structlog.processors.format_exc_info, _arrange, lambda _logger, _name, fields: render(fields)]
-    )
-
-
-def _arrange(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    """The fields in the order in which they are written, plain values only, secrets masked."""
-    record: logging.LogRecord = event.pop("_record")
-    written = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-    head: dict[str, object] = {
-        "timestamp": written.removesuffix("+00:00") + "Z",
-        "level": record.levelname.lower(),
-        "message": _redact_text(str(event.pop("event", ""))),
-    }
-    if not event.pop("_from_structlog"):
-        head["logger"] = record.name
-    fields = _redact_fields(event, depth=0)
-    return head | {f"{key}_" if key in RESERVED_KEYS else key: value for key, value in fields.items()}
-
-
-def _redact(value: object, *, depth: int) -> object:
-    match value:
-        case None | bool() | int() | float():
-            return value
-        case str():
-            return _redact_text(value)
-        case Mapping() | list() | tuple() if depth >= MAX_DEPTH:
-            return "..."
-        case Mapping():
-            return _redact_fields(value, depth=depth + 1)
-        case (str() | bytes() as name, _) if _is_secret(_decode(name), ""):
-            # A header as a pair, as ASGI and httpx have them.
-            return [_decode(name), MASK]
-        case list() | tuple():
-            return [_redact(item, depth=depth + 1) for item in value]
-        case bytes():
-            return _redact_text(_decode(value))
-        case _:
-            return _redact_text(repr(value))
-
-
-def _redact_fields(fields: Mapping[Any, object], *, depth: int) -> dict[str, object]:
-    named = ((_decode(key) if isinstance(key, bytes) else str(key), value) for key, value in fields.items())
-    return {name: MASK if _is_secret(name, value) else _redact(value, depth=depth) for name, value in named}
-
-
-def _redact_text(text: str) -> str:
-    return _ASSIGNED.sub(rf"\1{MASK}", _BEARER.sub(rf"\1 {MASK}", text))
-
-
-def _is_secret(name: str, value: object) -> bool:
-    """Whether ``value`` is one by its name; numbers under names like ``output_tokens`` are counts."""
-    plain = name.lower().replace("-", "").replace("_", "")
-    if value is None:
-        return False
-    if plain in _SECRET_NAMES or "secret" in plain:
-        return True
-    return "token" in plain and (plain.endswith("token") or not isinstance(value, int | float))
-
-
-def _decode(data: str | bytes) -> str:
-    return data if isinstance(data, str) else data.decode("utf-8", "backslashreplace")
-
-
-def _render_json(fields: EventDict) -> str:
-    return json.dumps(fields, ensure_ascii=False)
-
-
-class _TextRenderer:
-    """Lines for people: aligned, one a record, control characters escaped; a traceback follows on lines of its own."""
-
-    def __init__(self, *, colour: bool) -> None:
-        self._colours = COLOURS if colour else {}
-
-    def __call__(self, fields: EventDict) -> str:
-        rest = dict(fields)
-        timestamp, level, message = (rest.pop(key) for key in RESERVED_KEYS)
-        traceback = str(rest.pop("exception", ""))
-        colour = self._colours.get(level, "")
-        shown = f"{colour}{level.upper():<{LEVEL_WIDTH}}{COLOUR_OFF if colour else ''}"
-        words = [timestamp, shown, f"{_escape(message):<{MESSAGE_WIDTH}}"]
-        words += [f"{_escape(key)}={_render_value(value)}" for key, value in rest.items()]
-        lines = [" ".join(words).rstrip(), *(f"  {_escape(line)}" for line in traceback.splitlines())]
-        return "\n".join(lines)
-
-
-def _render_value(value: object) -> str:
-    if not isinstance(value, str):
-        return _escape(json.dumps(value, ensure_ascii=False))
-    is_plain = value and value.isprintable() and not set(value) & set(" \"'=")
-    return value if is_plain else repr(value)
-
-
-def _escape(text: str) -> str:
-    """``text`` on one line, without anything that a terminal would obey."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -5,11 +5,11 @@ a refresh looks like, :mod:`kiro2api.auth.actor` when one is due; here it is per
 secret, no address and no word of an answer goes into a log line or an error.
 """
 
-import logging
 import random
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import httpx
 import trio
@@ -25,13 +25,10 @@ from kiro2api.auth.refresh import (
     parse_refresh_answer,
 )
 from kiro2api.errors import ErrorKind
+from kiro2api.supervision import Health, supervise
 
 REFRESH_TIMEOUT_SECONDS = 10.0
 """For one refresh from connecting to the last byte; the service answers within one or two."""
-RESTART_BASE_SECONDS = 0.5
-RESTART_CAP_SECONDS = 30.0
-RESTART_RESET_SECONDS = 60.0
-"""An actor that ran so long starts its restarts anew."""
 
 _KINDS = {Standing.RATE_LIMITED: ErrorKind.RATE_LIMITED, Standing.QUOTA_EXHAUSTED: ErrorKind.QUOTA_EXHAUSTED}
 
@@ -59,8 +56,9 @@ class CredentialBroker:
         client: Stays the caller's to close.
         refresh_url: Where social refresh tokens are traded.
         log: Where the events go.
+        health: Where the state of the credentials' tasks is kept.
         now: Seconds since the epoch; by default a clock that the time of day cannot make jump.
-        jitter: Draws from 0 to 1, for refreshes ahead of time and cooldowns.
+        jitter: Draws from 0 to 1, for refreshes ahead of time, cooldowns and restarts.
         refresh_timeout: Seconds for one refresh.
     """
 
@@ -71,6 +69,7 @@ class CredentialBroker:
         client: httpx.AsyncClient,
         refresh_url: str,
         log: Log,
+        health: Health | None = None,
         now: Callable[[], float] | None = None,
         jitter: Callable[[], float] = random.random,
         refresh_timeout: float = REFRESH_TIMEOUT_SECONDS,
@@ -79,6 +78,8 @@ class CredentialBroker:
         self._client = client
         self._refresh_url = refresh_url
         self._log = log
+        self._health = health or Health()
+        self._jitter = jitter
         self._now = now or build_steady_clock()
         self._refresh_timeout = refresh_timeout
         self._pool = CredentialPool(credentials, jitter=jitter)
@@ -214,21 +215,16 @@ class CredentialBroker:
         return NoCredentialError(kind, retry_after=retry_after, detail=detail)
 
     async def _supervise(self, actor: TokenActor) -> None:
-        delay = RESTART_BASE_SECONDS
-        while True:
-            began = trio.current_time()
-            try:
-                await actor.run()
-            except Exception as error:  # noqa: BLE001 - whatever the defect, the other credentials go on; it is logged
-                reason = type(error).__name__
-            else:
-                return
-            if trio.current_time() - began > RESTART_RESET_SECONDS:
-                delay = RESTART_BASE_SECONDS
-            self._log(logging.ERROR, "token_actor_crashed", credential=actor.label, reason=reason, retry_in=delay)
-            actor.fail(RefreshFailedError(f"defect: {reason}"))
-            await trio.sleep(delay)
-            delay = min(RESTART_CAP_SECONDS, delay * 2)
+        # Not vital: what a defect in one credential's task means for requests, the credential's own standing says.
+        await supervise(
+            f"token actor {actor.label}",
+            partial(_run_actor, actor),
+            self._health,
+            log=self._log,
+            jitter=self._jitter,
+            may_end=True,
+            is_vital=False,
+        )
 
     async def _fetch(self, credential: Credential) -> Refreshed:
         request = build_refresh(credential, social_url=self._refresh_url)
@@ -248,6 +244,15 @@ class CredentialBroker:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise RefreshFailedError(type(error).__name__) from error
         return parse_refresh_answer(response.status_code, body, retry_after=response.headers.get("retry-after"))
+
+
+async def _run_actor(actor: TokenActor) -> None:
+    """The actor's task; those who wait for a refresh in which it fails by a defect are told."""
+    try:
+        await actor.run()
+    except Exception as error:
+        actor.fail(RefreshFailedError(f"defect: {type(error).__name__}"))
+        raise
 
 
 async def _read_body(response: httpx.Response) -> bytes:

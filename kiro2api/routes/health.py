@@ -1,8 +1,13 @@
-"""Probes: ``GET /healthz`` says that the loop runs, ``GET /readyz`` that a request would find a credential."""
+"""Probes: ``GET /healthz`` says that the loop runs, ``GET /readyz`` that a request would be answered.
+
+Liveness depends on nothing but the loop: an outage elsewhere must not have the process restarted. Readiness is refused,
+with the first reason that applies, while the process ends, while no credential can be used, and while a background
+task fails again and again. Neither tells a credential's name.
+"""
 
 from quart import Blueprint, Response
 
-from kiro2api.protocol.jsontext import encode_json
+from kiro2api.protocol.jsontext import JSON, encode_json
 from kiro2api.routes.service import Service
 from kiro2api.routes.streaming import JSON_HEADERS
 
@@ -23,10 +28,13 @@ def build_health_routes(service: Service) -> Blueprint:
             return _refuse("draining")
         if not service.broker.has_usable():
             return _refuse("no usable credential")
+        if broken := service.health.list_broken():
+            return _refuse("background task down", tasks=[*broken])
         return Response(encode_json({"status": "ready"}), headers=JSON_HEADERS)
 
     return blueprint
 
 
-def _refuse(reason: str) -> Response:
-    return Response(encode_json({"status": "not ready", "reason": reason}), status=UNAVAILABLE, headers=JSON_HEADERS)
+def _refuse(reason: str, **fields: JSON) -> Response:
+    body: JSON = {"status": "not ready", "reason": reason, **fields}
+    return Response(encode_json(body), status=UNAVAILABLE, headers=JSON_HEADERS)

@@ -86,11 +86,11 @@ class LogBook:
     events: list[str] = field(default_factory=list)
     text: str = ""
     waits: list[object] = field(default_factory=list)
-    """The ``retry_in`` of each crash."""
+    """The ``retry_in`` of each failed task."""
 
     def __call__(self, level: int, event: str, /, **fields: object) -> None:
         self.events.append(event)
-        if event == "token_actor_crashed":
+        if event == "background_task_failed":
             self.waits.append(fields["retry_in"])
         self.text += f"{level} {event} {fields}\n"
 
