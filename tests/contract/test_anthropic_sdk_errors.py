@@ -156,7 +156,7 @@ async def test_half_a_tool_use_is_no_tool_use(claude: AsyncAnthropic, proxy: Pro
 @both_ways
 async def test_model_without_capacity(claude: AsyncAnthropic, proxy: Proxy, *, stream: bool) -> None:
     """It is overloaded, in the word that clients wait and repeat for."""
-    proxy.simulator.enqueue(NO_CAPACITY)
+    proxy.simulator.enqueue(NO_CAPACITY, NO_CAPACITY, NO_CAPACITY)
     with pytest.raises(OverloadedError) as caught:
         await ask(claude, HELLO, stream=stream)
     assert (caught.value.status_code, caught.value.type) == (529, "overloaded_error")

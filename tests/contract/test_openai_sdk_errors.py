@@ -148,7 +148,7 @@ async def test_half_a_tool_call_is_no_tool_call(gpt: AsyncOpenAI, proxy: Proxy) 
 @both_ways
 async def test_model_without_capacity(gpt: AsyncOpenAI, proxy: Proxy, *, stream: bool) -> None:
     """The service is overloaded, which clients wait and repeat for."""
-    proxy.simulator.enqueue(NO_CAPACITY)
+    proxy.simulator.enqueue(NO_CAPACITY, NO_CAPACITY, NO_CAPACITY)
     with pytest.raises(InternalServerError) as caught:
         await ask(gpt, HELLO, stream=stream)
     assert (caught.value.status_code, caught.value.code) == (503, "overloaded")

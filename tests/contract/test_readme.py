@@ -24,7 +24,8 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="the exampl
 
 async def _run(*command: str) -> subprocess.CompletedProcess[bytes]:
     """Runs ``command`` without any outgoing proxy that the machine may have."""
-    environment = {**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    environment = {**inherited, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     with trio.fail_after(PATIENCE_SECONDS):
         return await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False, env=environment)
 

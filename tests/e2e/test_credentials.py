@@ -16,6 +16,9 @@ from tests.support.proxy import HELLO, running_proxy
 SUSPENDED = {"message": "Your User ID (1234) is suspended. We locked it.", "reason": "TEMPORARILY_SUSPENDED"}
 THROTTLED = {"message": "Too many requests, please wait.", "reason": "USER_REQUEST_RATE_EXCEEDED"}
 MONTHLY = {"message": "You have reached the limit.", "reason": "MONTHLY_REQUEST_COUNT"}
+OVERAGE = {"message": "You have reached the limit.", "reason": "OVERAGE_REQUEST_LIMIT_EXCEEDED"}
+DAILY = {"message": "Limit.", "reason": "DAILY_REQUEST_COUNT"}
+UNKNOWN_MODEL = {"message": "Invalid model ID.", "reason": "INVALID_MODEL_ID"}
 MALFORMED = {"message": "Improperly formed request.", "reason": None}
 TOO_LONG = {"message": "Input is too long.", "reason": "CONTENT_LENGTH_EXCEEDS_THRESHOLD"}
 FORBIDDEN = {"message": "The bearer token included in the request is invalid.", "reason": None}
@@ -80,6 +83,10 @@ async def test_a_credential_refused_twice_is_left_for_the_next() -> None:
         pytest.param(_respond(429, THROTTLED), 1, id="throttled"),
         pytest.param(_respond(402, MONTHLY), 1, id="quota as 402"),
         pytest.param(_respond(400, MONTHLY), 1, id="quota as 400"),
+        pytest.param(_respond(403, MONTHLY), 1, id="quota as 403"),
+        pytest.param(_respond(429, MONTHLY), 1, id="quota as 429"),
+        pytest.param(_respond(400, OVERAGE), 1, id="overage"),
+        pytest.param(_respond(429, DAILY), 1, id="daily quota"),
         pytest.param(_respond(403, SUSPENDED), 1, id="suspended"),
         pytest.param(_respond(403, {"message": "User is not authorized to make this call."}), 1, id="forbidden"),
     ],
@@ -102,22 +109,10 @@ async def test_a_credential_at_fault_fails_over_before_the_first_byte(script: Sc
     [
         pytest.param(_respond(400, MALFORMED), 400, "invalid_request_error", None, id="malformed"),
         pytest.param(_respond(400, TOO_LONG), 400, "invalid_request_error", None, id="too long"),
-        pytest.param(
-            _respond(400, {"message": "Invalid model ID.", "reason": "INVALID_MODEL_ID"}),
-            404,
-            "not_found_error",
-            None,
-            id="model",
-        ),
+        pytest.param(_respond(400, UNKNOWN_MODEL), 404, "not_found_error", None, id="model"),
         pytest.param(_respond(429, THROTTLED), 429, "rate_limit_error", None, id="throttled"),
         pytest.param(_respond(402, MONTHLY), 402, "billing_error", "false", id="quota"),
-        pytest.param(
-            _respond(429, {"message": "Limit.", "reason": "DAILY_REQUEST_COUNT"}),
-            429,
-            "rate_limit_error",
-            None,
-            id="daily quota",
-        ),
+        pytest.param(_respond(429, DAILY), 429, "rate_limit_error", None, id="daily quota"),
         pytest.param(_respond(403, SUSPENDED), 503, "api_error", "false", id="suspended"),
         pytest.param(_respond(403, FORBIDDEN), 503, "api_error", "false", id="access token"),
         pytest.param(
@@ -148,18 +143,102 @@ async def test_what_the_client_is_told_when_nothing_helps(
         assert proxy.broker.statistics().in_flight == 0
 
 
-async def test_a_bad_request_is_asked_once_and_harms_no_credential() -> None:
-    """One malformed request does not cool the pool: the next one is answered by the same credentials."""
+@pytest.mark.parametrize(
+    ("script", "status", "calls", "serving"),
+    [
+        pytest.param(_respond(400, MALFORMED), 400, 1, 3, id="malformed"),
+        pytest.param(_respond(400, TOO_LONG), 400, 1, 3, id="too long"),
+        pytest.param(_respond(400, UNKNOWN_MODEL), 404, 2, 3, id="model"),
+        pytest.param(_respond(500, {}), 502, 2, 1, id="poisoned prompt"),
+    ],
+)
+async def test_a_request_at_fault_is_asked_rarely_and_harms_no_credential(
+    script: Script, status: int, calls: int, serving: int
+) -> None:
+    """Four in a row do not cool the pool: the next ones are answered, by all of the credentials unless they failed."""
     simulator = Simulator()
     async with running_proxy(simulator, refresh_tokens="refresh-a,refresh-b,refresh-c") as proxy:
-        simulator.enqueue(_respond(400, MALFORMED))
-        assert (await proxy.client.post("/v1/messages", json=HELLO)).status_code == 400
-        assert len(simulator.generations) == 1
+        for number in range(1, 5):
+            simulator.enqueue(*[script] * calls)
+            assert (await proxy.client.post("/v1/messages", json=HELLO)).status_code == status
+            assert len(simulator.generations) == number * calls
         states = {state.standing.value for state in proxy.broker.statistics().credentials}
-        assert len(states) == 1
+        assert states <= {"usable", "passed_over"}
         for _ in range(3):
             assert (await proxy.client.post("/v1/messages", json=HELLO)).status_code == 200
-        assert len({record.credential for record in simulator.generations[1:]}) == 3
+        assert len({record.credential for record in simulator.generations[-3:]}) >= serving
+
+
+async def test_a_401_costs_one_refresh_as_a_403_does() -> None:
+    """Some hosts say it that way; the repeated call shows the new access token."""
+    async with running_proxy() as proxy:
+        proxy.simulator.enqueue(_respond(401, {"message": "Unauthorized"}))
+        assert (await proxy.client.post("/v1/messages", json=HELLO)).status_code == 200
+        assert len(proxy.simulator.refreshes) == 2
+        shown = [record.headers["authorization"] for record in proxy.simulator.generations]
+        assert len(set(shown)) == 2
+
+
+async def test_a_suspended_credential_is_not_refreshed() -> None:
+    """Its account is locked: neither the first answer nor later requests cause a refresh or another call."""
+    simulator = Simulator()
+    simulator.responder = lambda _record: _respond(403, SUSPENDED)
+    async with running_proxy(simulator) as proxy:
+        for _ in range(3):
+            assert (await proxy.client.post("/v1/messages", json=HELLO)).status_code == 503
+        assert (len(simulator.refreshes), len(simulator.generations)) == (1, 1)
+
+
+async def test_a_throttled_pool_is_asked_once_each_and_then_not_at_all() -> None:
+    """The second request is refused with our own figure, and nothing is sent."""
+    simulator = Simulator()
+    simulator.responder = lambda _record: _respond(429, THROTTLED)
+    async with running_proxy(simulator, refresh_tokens="refresh-a,refresh-b,refresh-c") as proxy:
+        for _ in range(2):
+            response = await proxy.client.post("/v1/messages", json=HELLO)
+            assert response.status_code == 429
+            assert 1 <= int(response.headers["retry-after"]) <= 6
+            assert len(simulator.generations) == 3
+
+
+@pytest.mark.parametrize(
+    "script", [pytest.param([CutBeforeHead()], id="always reset"), pytest.param(_respond(500, {}), id="always 500")]
+)
+async def test_a_credential_that_always_fails_is_soon_passed_over(script: Script) -> None:
+    """All requests are answered by the other one, and the bad one is not asked for ever."""
+    simulator = Simulator()
+    _refuse_credential(simulator, "refresh-a", script)
+    async with running_proxy(simulator, refresh_tokens="refresh-a,refresh-b") as proxy:
+        for _ in range(12):
+            assert (await proxy.client.post("/v1/messages", json=HELLO)).status_code == 200
+        assert sum(record.credential == "refresh-a" for record in simulator.generations) <= 7
+
+
+async def test_a_pool_that_is_out_in_four_ways_answers_fast() -> None:
+    """Suspended, used up, revoked, and refused: five calls at the most, and then none."""
+    simulator = Simulator()
+    ways = {
+        "refresh-a": _respond(403, SUSPENDED),
+        "refresh-b": _respond(402, MONTHLY),
+        "refresh-d": _respond(403, FORBIDDEN),
+    }
+    simulator.responder = lambda record: ways[record.credential or ""]
+    simulator.accounts.revoke("refresh-c")
+    async with running_proxy(simulator, refresh_tokens="refresh-a,refresh-b,refresh-c,refresh-d") as proxy:
+        for _ in range(2):
+            response = await proxy.client.post("/v1/messages", json=HELLO)
+            assert (response.status_code, response.headers["x-should-retry"]) == (503, "false")
+            assert len(simulator.generations) == 4
+
+
+async def test_one_request_makes_no_more_than_eight_calls() -> None:
+    """However many credentials there are."""
+    simulator = Simulator()
+    simulator.responder = lambda _record: _respond(403, {"message": "User is not authorized to make this call."})
+    tokens = ",".join(f"refresh-{letter}" for letter in "abcdefghij")
+    async with running_proxy(simulator, refresh_tokens=tokens) as proxy:
+        assert (await proxy.client.post("/v1/messages", json=HELLO)).status_code == 503
+        assert len(simulator.generations) == 8
 
 
 async def test_nothing_is_asked_again_after_the_first_byte() -> None:

@@ -1,0 +1,188 @@
+"""The loop around the attempts of one request: lease, call, judge, and perhaps once more.
+
+What may follow on which failure stands in :mod:`kiro2api.upstream.policy`; here it is performed. All waiting happens in
+the task of the request, without a lease: a client that leaves ends it, and holds up nobody.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn, assert_never
+
+import httpx
+import trio
+
+from kiro2api.auth.broker import CredentialBroker
+from kiro2api.auth.credentials import Lease, Outcome
+from kiro2api.auth.errors import NoCredentialError, RefreshError
+from kiro2api.errors import ErrorKind, Kiro2ApiError
+from kiro2api.protocol.exchange import Exchange
+from kiro2api.protocol.kiro.faults import FaultClass, UpstreamFaultError
+from kiro2api.upstream.budget import RetryBudget, Spending
+from kiro2api.upstream.calls import OPERATION, Deliver, Silence, UpstreamCall, Watch
+from kiro2api.upstream.policy import CREDENTIAL_FAILURES, Attempts, Pauses, Step, classify_failure, judge
+
+DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One request with all that belongs to it."""
+
+    exchange: Exchange
+    deliver: Deliver
+    attempts: Attempts
+    silence: Silence
+    backstop: float
+    spending: Spending
+
+
+class Upstream:
+    """Kiro, as the routes see it.
+
+    Args:
+        client: Owned by the caller, who closes it.
+        broker: Where credentials come from.
+        base_url: Scheme, host and port of the inference API.
+        budget: Of retries, for all requests together.
+        pauses: How long to wait between attempts.
+        now: Epoch seconds, for answers that name a date.
+        draw: From 0 to 1, for backoffs.
+
+    Attributes:
+        pauses: As given; those of attempts that fail from now on.
+    """
+
+    def __init__(  # noqa: PLR0913 - the seams of the shell: client, clock, chance
+        self,
+        *,
+        client: httpx.AsyncClient,
+        broker: CredentialBroker,
+        base_url: str,
+        budget: RetryBudget | None = None,
+        pauses: Pauses | None = None,
+        now: Callable[[], float] = time.time,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self.pauses = pauses or Pauses()
+        self._client = client
+        self._broker = broker
+        self._url = base_url.rstrip("/") + OPERATION
+        self._budget = budget or RetryBudget()
+        self._now = now
+        self._draw = draw
+
+    async def relay(self, exchange: Exchange, deliver: Deliver, *, silence: Silence, attempts: Attempts) -> None:
+        """Gets the answer to ``exchange`` and hands its bytes to ``deliver``, in as many attempts as the rules allow.
+
+        Every lease is back and every upstream connection closed or pooled when this returns, raises or is cancelled.
+
+        Raises:
+            Kiro2ApiError: No attempt succeeded. When ``exchange.has_output``, the client has the beginning of an answer
+                and has to be told inside it.
+        """
+        backstop = trio.current_time() + silence.total
+        with self._budget.open() as spending:
+            job = _Job(
+                exchange=exchange,
+                deliver=deliver,
+                attempts=attempts,
+                silence=silence,
+                backstop=backstop,
+                spending=spending,
+            )
+            lease = await self._broker.lease()
+            while (failure := await self._try(job, lease)) is not None:
+                if exchange.has_output:
+                    raise failure
+                lease = await self._lease_next(job, lease, failure)
+
+    async def _try(self, job: _Job, lease: Lease) -> Kiro2ApiError | None:
+        """How one attempt failed, if it did; the lease is back."""
+        job.exchange.begin_attempt()
+        job.attempts.begin_call(lease.label)
+        call = UpstreamCall(
+            client=self._client,
+            url=self._url,
+            lease=lease,
+            exchange=job.exchange,
+            deliver=job.deliver,
+            attempts=job.attempts,
+            watch=Watch(job.silence, job.backstop),
+            note_answer=job.spending.release,
+            now=self._now,
+        )
+        outcome, retry_after = Outcome.NEUTRAL, None
+        try:
+            await call.run()
+        except Kiro2ApiError as error:
+            renewed = lease.credential_id in job.attempts.renewed
+            outcome = judge(error, renewed=renewed, has_output=job.exchange.has_output)
+            if isinstance(error, UpstreamFaultError) and error.fault_class is FaultClass.DAILY_QUOTA:
+                error.retry_after = DAY_SECONDS - self._now() % DAY_SECONDS  # lifted at 00:00 UTC
+            retry_after = error.retry_after
+            return error
+        else:
+            outcome = Outcome.SUCCESS
+            return None
+        finally:
+            self._broker.release(lease, outcome, retry_after=retry_after)
+
+    async def _lease_next(self, job: _Job, lease: Lease, failure: Kiro2ApiError) -> Lease:
+        """The lease for the next attempt; raises what the client is to be told when there is to be none."""
+        attempts = job.attempts
+        plan = attempts.receive_failure(failure, lease.credential_id, pauses=self.pauses, draw=self._draw())
+        if plan.is_budgeted and not job.spending.acquire():
+            raise failure
+        if plan.pause:
+            await trio.sleep(plan.pause)
+        match plan.step:
+            case Step.GIVE_UP:
+                raise failure
+            case Step.AGAIN:
+                return await self._lease_any(job, lease, failure)
+            case Step.ELSEWHERE_FIRST:
+                try:
+                    return await self._broker.lease(exclude=attempts.tried | {lease.credential_id})
+                except NoCredentialError:
+                    return await self._lease_any(job, lease, failure)
+            case Step.RENEW:
+                try:
+                    return await self._broker.renew(lease)
+                except (RefreshError, NoCredentialError):  # another credential may do
+                    attempts.tried.add(lease.credential_id)
+                    return await self._lease_any(job, lease, failure)
+            case Step.ELSEWHERE:
+                return await self._lease_any(job, lease, failure)
+            case _:
+                assert_never(plan.step)
+
+    async def _lease_any(self, job: _Job, lease: Lease, failure: Kiro2ApiError) -> Lease:
+        """The lease of a credential that is not out for this request, after a short wait if that brings one."""
+        attempts = job.attempts
+        try:
+            return await self._broker.lease(exclude=attempts.tried)
+        except NoCredentialError as none_left:
+            free_in = none_left.retry_after if none_left.kind is ErrorKind.RATE_LIMITED else None
+            wait = attempts.select_wait(failure, lease.credential_id, free_in=free_in, pauses=self.pauses)
+            if wait is None or not job.spending.acquire():
+                self._refuse(failure, none_left)
+        await trio.sleep(wait)
+        try:
+            return await self._broker.lease(exclude=attempts.tried)
+        except NoCredentialError as none_left:
+            self._refuse(failure, none_left)
+
+    def _refuse(self, failure: Kiro2ApiError, none_left: NoCredentialError) -> NoReturn:
+        """Raises what the client is told when no credential is left after ``failure``.
+
+        The last credential's failure says more than that there is no other; but it speaks for itself alone, and not
+        for one before it that is only throttled for a moment.
+        """
+        is_own = classify_failure(failure) in CREDENTIAL_FAILURES
+        if is_own and none_left.kind is not failure.kind and not self._broker.has_usable():
+            raise none_left from failure
+        known = [seconds for seconds in (failure.retry_after, none_left.retry_after) if seconds is not None]
+        failure.retry_after = min(known, default=None)
+        raise failure from none_left
