@@ -7,6 +7,7 @@ class makes a hung upstream noticed later or a slow answer given up early, so gu
 import enum
 import re
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Final
 
 from kiro2api.protocol.conversation import Conversation, Text, Thinking, ToolResult, UserTurn
@@ -76,7 +77,7 @@ def _has_long_system(conversation: Conversation) -> bool:
 
 
 def _has_long_content(conversation: Conversation) -> bool:
-    return sum(map(len, _iterate_texts(conversation))) > MAX_SIMPLE_CONTENT_CHARS
+    return any(chars > MAX_SIMPLE_CONTENT_CHARS for chars in accumulate(map(len, _iterate_texts(conversation))))
 
 
 def _has_keyword(conversation: Conversation) -> bool:

@@ -7,7 +7,7 @@ no path: the caller knows where the picture stands.
 
 import base64
 import enum
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_IMAGE_BYTES = 10_000_000
@@ -15,8 +15,10 @@ MAX_IMAGE_BYTES = 10_000_000
 MAX_IMAGES_PER_MESSAGE = 10
 """The upstream's model allows its ``ImageBlocks`` this many members."""
 
-_BASE64 = re.compile(r"([A-Za-z0-9+/]*)(={0,2})")
-_NO_WHITE_SPACE = dict.fromkeys(map(ord, " \t\r\n"))
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_WHITE_SPACE = b" \t\r\n"
+_PIECE_CHARS = 65_536
+"""Of a text that are looked at in one call: other threads of the process run between two calls, not within one."""
 _SIGNATURE_CHARS = 16
 """Base64 characters of the 12 bytes that hold the longest signature, WebP's."""
 _PERCENT_ESCAPES = (
@@ -68,13 +70,11 @@ def read_image(data: str, *, declared: str | None) -> CheckedImage:
     Raises:
         ImageError: Not base64, empty, too large, or of a format that the upstream does not know.
     """
-    digits = _read_digits(data)
-    size = len(digits) * 3 // 4
+    padded, size = _read_base64(data)
     if size == 0:
         raise ImageError("the image is empty")
     if size > MAX_IMAGE_BYTES:
         raise ImageError(f"the image has {size} bytes; at most {MAX_IMAGE_BYTES} are possible")
-    padded = digits + "=" * (-len(digits) % 4)
     image_format = _tell_format(base64.b64decode(padded[:_SIGNATURE_CHARS]))
     corrected = declared is not None and _normalize_media_type(declared) != image_format.value
     return CheckedImage(format=image_format, data=padded, corrected=corrected)
@@ -91,26 +91,44 @@ def parse_data_url(url: str) -> tuple[str | None, str]:
     """
     if url[:5].lower() != "data:":
         raise ImageError("send the image as base64 data (data:image/png;base64,...): URLs are never fetched")
-    header, comma, data = url[5:].partition(",")
-    media_type, *parameters = (part.strip().lower() for part in header.split(";"))
-    if not comma or "base64" not in parameters[-1:]:
+    comma = url.find(",")
+    media_type, *parameters = (part.strip().lower() for part in url[5 : max(comma, 5)].split(";"))
+    if "base64" not in parameters[-1:]:
         raise ImageError("a data URL must have the form data:<media type>;base64,<data>")
+    data = url[comma + 1 :]
     if "%" in data:
         for escape, char in _PERCENT_ESCAPES:
             data = data.replace(escape, char)
     return media_type or None, data
 
 
-def _read_digits(data: str) -> str:
-    """``data`` without padding and white space."""
-    match = _BASE64.fullmatch(data) or _BASE64.fullmatch(data.translate(_NO_WHITE_SPACE))
-    if match is None:
+def _read_base64(data: str) -> tuple[str, int]:
+    """``data`` without white space and with its padding, and how many bytes it stands for."""
+    strays = _list_strays(data)
+    padding = strays.translate(None, _WHITE_SPACE)
+    if len(padding) < len(strays):
+        data = "".join(piece.translate(None, _WHITE_SPACE).decode() for piece in _cut(data))
+    if padding not in {b"", b"=", b"=="} or not data.endswith(padding.decode()):
         raise ImageError("the image is not valid base64")
-    digits, padding = match.groups()
-    missing = -len(digits) % 4
+    digit_count = len(data) - len(padding)
+    missing = -digit_count % 4
     if missing == 3 or len(padding) not in {0, missing}:  # noqa: PLR2004  one digit holds 6 bits, no byte
         raise ImageError("the image is not valid base64: it is cut off or wrongly padded")
-    return digits
+    if not padding and missing:
+        data += "=" * missing
+    return data, digit_count * 3 // 4
+
+
+def _list_strays(data: str) -> bytes:
+    """What of ``data`` is no digit of base64."""
+    return b"".join(piece.translate(None, _ALPHABET) for piece in _cut(data))
+
+
+def _cut(data: str) -> Iterator[bytes]:
+    if not data.isascii():
+        raise ImageError("the image is not valid base64")
+    for start in range(0, len(data), _PIECE_CHARS):
+        yield data[start : start + _PIECE_CHARS].encode()
 
 
 def _tell_format(head: bytes) -> ImageFormat:

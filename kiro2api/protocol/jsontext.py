@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 
 import msgspec
@@ -11,8 +12,15 @@ type JSONObject = dict[str, JSON]
 
 MAX_DEPTH = 100
 """Containers within containers. The upstream refuses 128, and wraps what it gets from us in some of its own."""
-SURROGATES = range(0xD800, 0xE000)
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_REPLACEMENT_ESCAPE = b"\\ufffd"
+"""As long as what it replaces."""
+_SECOND_HALF_DIGITS = b"cdefCDEF"
+"""The second of the four digits of an escape tells which half of a character it is."""
+_CONTAINERS = (dict, list)
 
 _decode: Callable[[bytes], JSON] = msgspec.json.Decoder().decode
 _encoder = msgspec.json.Encoder()
@@ -32,13 +40,15 @@ def parse_json(data: bytes) -> JSON:
         InvalidJSONError: Not JSON, not UTF-8, ``NaN`` or infinite, a number of thousands of digits, or nested too deep.
     """
     try:
-        return _check_depth(_decode(data))
+        value = _decode(data)
     except RecursionError:
         raise InvalidJSONError("nested too deep") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        if b"\\u" not in data:
+        repaired = _replace_single_escapes(data)
+        if repaired is None:
             raise InvalidJSONError(_reason(error)) from None
-    return replace_surrogates(parse_json_with_surrogates(data))
+        return parse_json(repaired)
+    return _check_depth(value)
 
 
 def parse_json_with_surrogates(data: bytes) -> JSON:
@@ -58,12 +68,12 @@ def parse_json_with_surrogates(data: bytes) -> JSON:
 
 def _check_depth(value: JSON) -> JSON:
     """``value``, which nests no deeper than ``MAX_DEPTH``; level by level, so that depth costs no stack."""
-    level: list[JSONObject | list[JSON]] = [value] if isinstance(value, dict | list) else []
+    level: list[JSONObject | list[JSON]] = [value] if isinstance(value, _CONTAINERS) else []
     for _ in range(MAX_DEPTH + 1):
         if not level:
             return value
         children = (parent.values() if isinstance(parent, dict) else parent for parent in level)
-        level = [child for group in children for child in group if isinstance(child, dict | list)]
+        level = [child for group in children for child in group if isinstance(child, _CONTAINERS)]
     raise InvalidJSONError("nested too deep")
 
 
@@ -85,8 +95,30 @@ def replace_surrogates_in_text(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "".join(REPLACEMENT if ord(char) in SURROGATES else char for char in text)
+        return _SURROGATE.sub(REPLACEMENT, text)
     return text
+
+
+def _replace_single_escapes(data: bytes) -> bytes | None:
+    """``data`` with U+FFFD in the place of each escape of a single surrogate; ``None`` if there is none."""
+    first_halves: set[int] = set()
+    second_halves: set[int] = set()
+    end = 0
+    for match in _SURROGATE_ESCAPE.finditer(data):
+        start = match.start()
+        between, end = data[end:start], match.end()
+        if (len(between) - len(between.rstrip(b"\\"))) % 2:
+            continue  # the backslash is itself escaped
+        (second_halves if data[start + 3] in _SECOND_HALF_DIGITS else first_halves).add(start)
+    width = len(_REPLACEMENT_ESCAPE)
+    singles = {start for start in first_halves if start + width not in second_halves}
+    singles |= {start for start in second_halves if start - width not in first_halves}
+    if not singles:
+        return None
+    repaired = bytearray(data)
+    for start in singles:
+        repaired[start : start + width] = _REPLACEMENT_ESCAPE
+    return bytes(repaired)
 
 
 def encode_json(value: object) -> bytes:

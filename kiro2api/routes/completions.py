@@ -6,7 +6,7 @@ from quart import Blueprint, Response
 
 from kiro2api.protocol.openai.request import parse_chat_request
 from kiro2api.protocol.openai.response import StreamRenderer, render_answer
-from kiro2api.routes.life import get_life, read_body
+from kiro2api.routes.life import get_life
 from kiro2api.routes.service import Service
 from kiro2api.routes.streaming import Call, answer
 
@@ -17,7 +17,8 @@ def build_completions_routes(service: Service) -> Blueprint:
 
     @blueprint.post("/v1/chat/completions")
     async def create_completion() -> Response:
-        parsed = parse_chat_request(await read_body())
+        life = get_life()
+        parsed = await service.intake.read(life, parse_chat_request)
         completion_id, created = service.new_id("chatcmpl-"), int(service.now())
         model = parsed.conversation.model
         call = Call(
@@ -30,6 +31,6 @@ def build_completions_routes(service: Service) -> Blueprint:
             render_answer=partial(render_answer, completion_id=completion_id, created=created, model=model),
             ping=StreamRenderer.ping,
         )
-        return await answer(service, get_life(), call)
+        return await answer(service, life, call)
 
     return blueprint

@@ -6,8 +6,8 @@ handler lives until the last byte is out and not a moment longer. A disconnect c
 """
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -29,6 +29,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 DRAINED_BYTES = 65_536
 """Of a body that nobody will read: up to here waiting for it is cheaper than a new connection."""
 DRAIN_SECONDS = 0.25
+
+INVITE_BODY = "kiro2api.invite_body"
+"""In the state of a scope: what tells the client to go on that announced a body, and waits to be asked for it."""
 
 _BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 
@@ -62,9 +65,18 @@ class BodyTimeoutError(Kiro2ApiError):
 
 
 class IncomingBody:
-    """A request's body while it arrives: kept up to a limit, beyond it read for nothing."""
+    """A request's body while it arrives: kept up to a limit, beyond it read for nothing.
 
-    def __init__(self, *, limit: int, seconds: float, is_expected: bool) -> None:
+    Args:
+        limit: Bytes that are kept.
+        seconds: For all of it to arrive.
+        is_expected: Whether the head announces one.
+        invite: Asks for it, where the client waits to be asked.
+    """
+
+    def __init__(
+        self, *, limit: int, seconds: float, is_expected: bool, invite: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self._limit = limit
         self._seconds = seconds
         self._parts: list[bytes] = []
@@ -72,11 +84,17 @@ class IncomingBody:
         self._settled = trio.Event()
         self._is_expected = is_expected
         self._is_whole = False
+        self._invite = invite
 
     @property
     def is_pending(self) -> bool:
         """Whether bytes of it are still to come."""
         return self._is_expected and not self._is_whole
+
+    @property
+    def size(self) -> int:
+        """Bytes that have come."""
+        return self._size
 
     def receive_data(self, data: bytes, *, more: bool) -> None:
         self._size += len(data)
@@ -91,12 +109,12 @@ class IncomingBody:
 
     async def drain(self, announced: int | None) -> None:
         """Waits a moment for the rest of a small body, so that an early answer need not cost the connection."""
-        if self.is_pending and announced is not None and announced <= DRAINED_BYTES:
+        if self.is_pending and self._invite is None and announced is not None and announced <= DRAINED_BYTES:
             with trio.move_on_after(DRAIN_SECONDS):
                 await self._settled.wait()
 
-    async def read(self, announced: int | None) -> bytes:
-        """The whole body; ``announced`` is its ``content-length``, if it has one.
+    async def read(self, announced: int | None) -> list[bytes]:
+        """The whole body, in pieces; ``announced`` is its ``content-length``, if it has one.
 
         Raises:
             BodyTooLargeError: At once when the announced length says so, else as soon as the limit is passed.
@@ -104,15 +122,17 @@ class IncomingBody:
         """
         if announced is not None and announced > self._limit:
             raise BodyTooLargeError(self._limit)
+        if self._invite is not None:
+            await self._invite()
+            self._invite = None
         with trio.move_on_after(self._seconds):
             await self._settled.wait()
         if self._size > self._limit:
             raise BodyTooLargeError(self._limit)
         if not self._is_whole:
             raise BodyTimeoutError(self._seconds)
-        body = b"".join(self._parts)
-        self._parts.clear()
-        return body
+        parts, self._parts = self._parts, []
+        return parts
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -131,6 +151,10 @@ class RequestLife:
     """What the client was told instead of an answer, or of the rest of one."""
     sent: int = 0
     """Bytes of response body."""
+    waited: float = 0.0
+    """Seconds in line for a place."""
+    held: ExitStack = field(default_factory=ExitStack)
+    """What the request holds; given back, without awaiting, when its tasks have ended, however they end."""
     report: Callable[["RequestLife"], None] | None = None
     """Called once, synchronously, when all is over; also while being cancelled."""
     abort_error: Kiro2ApiError | None = None
@@ -166,11 +190,13 @@ class Lives:
     def __len__(self) -> int:
         return len(self._lives)
 
-    def new_body(self, *, is_expected: bool) -> IncomingBody:
-        return IncomingBody(limit=self._body_limit, seconds=self._body_seconds, is_expected=is_expected)
+    def new_body(self, *, is_expected: bool, invite: Callable[[], Awaitable[None]] | None) -> IncomingBody:
+        return IncomingBody(limit=self._body_limit, seconds=self._body_seconds, is_expected=is_expected, invite=invite)
 
     @contextmanager
-    def open(self, request: Request, nursery: trio.Nursery, body: IncomingBody) -> Iterator[RequestLife]:
+    def open(
+        self, request: Request, nursery: trio.Nursery, body: IncomingBody, held: ExitStack
+    ) -> Iterator[RequestLife]:
         """A life that lasts as long as the block; its report is made on the way out, whatever the way."""
         given = request.headers.get("x-request-id", "")
         life = RequestLife(
@@ -178,6 +204,7 @@ class Lives:
             began_at=trio.current_time(),
             nursery=nursery,
             body=body,
+            held=held,
         )
         self._lives.add(life)
         try:
@@ -204,16 +231,6 @@ def get_life() -> RequestLife:
     return cast("LivingRequest", request).life
 
 
-async def read_body() -> bytes:
-    """The whole body of the request that is being handled.
-
-    Raises:
-        BodyTooLargeError: It exceeds the limit.
-        BodyTimeoutError: It did not arrive in time.
-    """
-    return await get_life().body.read(request.content_length)
-
-
 class LivingConnection(TrioASGIHTTPConnection):
     """quart-trio's handling of a request, with a :class:`RequestLife` around it."""
 
@@ -221,8 +238,11 @@ class LivingConnection(TrioASGIHTTPConnection):
         super().__init__(app, scope)
         self._lives = lives
         # HTTP/2 may send a body without announcing it, but needs no connection closed for one that is not read.
-        names = {name for name, _ in scope["headers"]}
-        self._body = lives.new_body(is_expected=not names.isdisjoint(_BODY_HEADERS))
+        headers = dict(scope["headers"])
+        invite = None
+        if headers.get(b"expect", b"").lower() == b"100-continue":
+            invite = scope.get("state", {}).get(INVITE_BODY)
+        self._body = lives.new_body(is_expected=not headers.keys().isdisjoint(_BODY_HEADERS), invite=invite)
         self._life: RequestLife | None = None
         self._is_finishing = False
 
@@ -256,15 +276,16 @@ class LivingConnection(TrioASGIHTTPConnection):
     async def handle_request(  # type: ignore[override]  # the same
         self, nursery: trio.Nursery, request: Request, send: "ASGISendCallable"
     ) -> None:
-        async with trio.open_nursery() as own:
-            with self._lives.open(request, own, self._body) as life:
-                self._life = cast("LivingRequest", request).life = life
-                response = await self.app.handle_request(request)
-                await self._body.drain(request.content_length)
-                if self._body.is_pending and request.http_version.startswith("1."):
-                    # The rest of the body is still on its way, and nobody will read it.
-                    response.headers["connection"] = "close"
-                await self._send_response(send, response)
-                life.outcome = life.outcome or "completed"
-            own.cancel_scope.cancel("response finished")
+        with ExitStack() as held:
+            async with trio.open_nursery() as own:
+                with self._lives.open(request, own, self._body, held) as life:
+                    self._life = cast("LivingRequest", request).life = life
+                    response = await self.app.handle_request(request)
+                    await self._body.drain(request.content_length)
+                    if self._body.is_pending and request.http_version.startswith("1."):
+                        # The rest of the body is still on its way, and nobody will read it.
+                        response.headers["connection"] = "close"
+                    await self._send_response(send, response)
+                    life.outcome = life.outcome or "completed"
+                own.cancel_scope.cancel("response finished")
         nursery.cancel_scope.cancel("request finished")

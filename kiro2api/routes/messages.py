@@ -7,7 +7,7 @@ from quart import Blueprint, Response
 from kiro2api.protocol.anthropic.request import parse_count_tokens_request, parse_messages_request
 from kiro2api.protocol.anthropic.response import StreamRenderer, render_answer, render_token_count
 from kiro2api.protocol.usage import estimate_conversation
-from kiro2api.routes.life import get_life, read_body
+from kiro2api.routes.life import get_life
 from kiro2api.routes.service import Service
 from kiro2api.routes.streaming import JSON_HEADERS, Call, answer
 
@@ -18,7 +18,8 @@ def build_messages_routes(service: Service) -> Blueprint:
 
     @blueprint.post("/v1/messages")
     async def create_message() -> Response:
-        parsed = parse_messages_request(await read_body())
+        life = get_life()
+        parsed = await service.intake.read(life, parse_messages_request)
         message_id, model = service.new_id("msg_"), parsed.conversation.model
         call = Call(
             dialect="anthropic",
@@ -28,13 +29,14 @@ def build_messages_routes(service: Service) -> Blueprint:
             render_answer=partial(render_answer, message_id=message_id, model=model),
             ping=StreamRenderer.ping,
         )
-        return await answer(service, get_life(), call)
+        return await answer(service, life, call)
 
     @blueprint.post("/v1/messages/count_tokens")
     async def count_tokens() -> Response:
-        conversation = parse_count_tokens_request(await read_body())
+        life = get_life()
+        conversation = await service.intake.read(life, parse_count_tokens_request)
         service.catalog.resolve(conversation.model)
-        body = render_token_count(estimate_conversation(conversation))
-        return Response(body, headers=JSON_HEADERS)
+        count = await service.intake.compute(life, partial(estimate_conversation, conversation))
+        return Response(render_token_count(count), headers=JSON_HEADERS)
 
     return blueprint

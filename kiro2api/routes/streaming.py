@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import trio
-from quart import Response
+from quart import Response, request
 from quart.wrappers.response import ResponseBody
 
 from kiro2api.errors import Kiro2ApiError
@@ -22,6 +22,7 @@ from kiro2api.protocol.complexity import Complexity, analyse_complexity
 from kiro2api.protocol.conversation import Conversation
 from kiro2api.protocol.exchange import Exchange, FoldRenderer, Renderer
 from kiro2api.protocol.turn import Answer
+from kiro2api.routes.admission import Client
 from kiro2api.routes.life import RequestLife, ShuttingDownError
 from kiro2api.routes.service import Service
 from kiro2api.upstream import Attempts
@@ -70,10 +71,11 @@ async def answer(service: Service, life: RequestLife, call: Call) -> Response:
     if service.is_draining:
         raise ShuttingDownError
     model = service.catalog.resolve(call.conversation.model)
-    whole = partial(FoldRenderer, call.render_answer)
-    exchange = record.exchange = _build_exchange(
-        service, call, model, call.new_stream_renderer if call.stream else whole
-    )
+    client = Client(address=request.remote_addr or "", session=call.conversation.session_id)
+    await service.admission.enter(life, client)
+    renderer = call.new_stream_renderer if call.stream else partial(FoldRenderer, call.render_answer)
+    work = partial(_build_exchange, service, call, model, renderer)
+    exchange = record.exchange = await service.intake.compute(life, work)
     relay = partial(service.upstream.relay, exchange, silence=service.silence[complexity], attempts=attempts)
     headers = STREAM_HEADERS if call.stream else JSON_HEADERS
     if call.stream and not service.disable_stream:
@@ -274,11 +276,21 @@ class _Record:
             "upstream_status": attempts.status,
             "upstream_request_id": attempts.request_id,
             "upstream_calls": attempts.calls,
+            **({"failed_attempts": attempts.failures} if attempts.failures else {}),
             "first_byte_ms": None if first is None else round((first - life.began_at) * 1000),
             "duration_ms": round((now - life.began_at) * 1000),
             "bytes_received": attempts.received,
             "bytes_sent": life.sent,
-        } | ({} if life.error is None else {"failure": life.error.detail or life.error.message})
+        } | _describe_exceptions(life)
+
+
+def _describe_exceptions(life: RequestLife) -> dict[str, object]:
+    fields: dict[str, object] = {}
+    if life.waited:
+        fields["waited_ms"] = round(life.waited * 1000)
+    if life.error is not None:
+        fields["failure"] = life.error.detail or life.error.message
+    return fields
 
 
 def _describe_exchange(exchange: Exchange) -> dict[str, object]:

@@ -26,6 +26,7 @@ from kiro2api.protocol.kiro.schema import (
     AssistantResponseMessage,
     ImageBlock,
     ImageSource,
+    Picture,
     ToolResultEntry,
     ToolResultText,
     ToolUseEntry,
@@ -212,7 +213,7 @@ class _Gallery:
         if self.surplus > 0:
             self.surplus -= 1
             return False
-        source = ImageSource(bytes=image.data)
+        source = ImageSource(bytes=Picture(image.data))
         self.images.append(ImageBlock(format=image.format.value, source=source))
         return True
 

@@ -1,5 +1,6 @@
 """JSON as text: what is taken, what is refused, and how single surrogates end."""
 
+import itertools
 from dataclasses import dataclass
 
 import msgspec
@@ -100,8 +101,8 @@ def nest(levels: int, inside: bytes, opening: bytes = b"[") -> bytes:
     [
         (b"[1,]", "expected value|invalid character|trailing comma"),
         (b"[1e999, 0]", "out of range"),
-        (b"[1e999, %b]" % LONE, "^the number 1e999 is out of range$"),
-        (b"[NaN, %b]" % LONE, "^NaN is not JSON$"),
+        (b"[1e999, %b]" % LONE, "out of range"),
+        (b"[NaN, %b]" % LONE, "invalid character"),
     ],
 )
 def test_reason(text: bytes, reason: str) -> None:
@@ -109,6 +110,24 @@ def test_reason(text: bytes, reason: str) -> None:
     with pytest.raises(InvalidJSONError, match=reason) as caught:
         parse_json(text)
     assert "malformed" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [(b"[1e999]", "^the number 1e999 is out of range$"), (b"[NaN]", "^NaN is not JSON$")]
+)
+def test_reason_beside_surrogates(text: bytes, reason: str) -> None:
+    """So does that of the parser that keeps single surrogates."""
+    with pytest.raises(InvalidJSONError, match=reason):
+        parse_json_with_surrogates(text)
+
+
+@pytest.mark.parametrize("first", [r"\ud83d", r"\uDE00", r"\\", "ud83d", r"\n", "x"])
+def test_every_single_escape_is_found(first: str) -> None:
+    """Whatever stands before and behind it, backslashes above all: as when the halves are replaced afterwards."""
+    rest = [r"\uD83D", r"\ude00", r"\\", "ude00", r"\u0041", "\U0001f600"]
+    for pieces in itertools.product([first], rest, rest, rest, rest):
+        text = f'"{"".join(pieces)}"'.encode()
+        assert parse_json(text) == replace_surrogates(parse_json_with_surrogates(text))
 
 
 @pytest.mark.parametrize(

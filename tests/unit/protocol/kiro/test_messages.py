@@ -15,6 +15,7 @@ from kiro2api.protocol.kiro.messages import (
 )
 from kiro2api.protocol.kiro.names import ToolNames
 from kiro2api.protocol.kiro.repairs import Repair
+from kiro2api.protocol.kiro.schema import encode_wire
 from tests.support.conversations import assistant, picture, result, use, user
 
 
@@ -30,7 +31,7 @@ def write_user(*blocks: UserBlock | str, uses: tuple[str, ...] = ()) -> tuple[JS
     pending = [PendingUse(client_id=tool_use_id, upstream_id=tool_use_id) for tool_use_id in uses]
     writer = MessageWriter(model_id="m", names=ToolNames(), repairs=set())
     message = writer.build_user(user(*blocks).blocks, pending)
-    return json.loads(encode_json(message)), writer.repairs
+    return json.loads(encode_wire(message)), writer.repairs
 
 
 def said(content: str, **members: object) -> dict[str, object]:
