@@ -3,7 +3,7 @@
 import logging
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +20,7 @@ from kiro2api.config import Settings
 from kiro2api.errors import Kiro2ApiError
 from kiro2api.protocol.catalog import Catalog
 from kiro2api.protocol.complexity import Complexity
+from kiro2api.routes.admission import Admission
 from kiro2api.routes.completions import build_completions_routes
 from kiro2api.routes.guard import (
     OPEN_PATHS,
@@ -36,7 +37,9 @@ from kiro2api.routes.messages import build_messages_routes
 from kiro2api.routes.models import build_models_routes
 from kiro2api.routes.service import Log, Service
 from kiro2api.routes.streaming import InternalError
+from kiro2api.supervision import Health, supervise
 from kiro2api.upstream import Silence, Upstream
+from kiro2api.watchdog import LoopWatchdog
 
 MINUTE = 60.0
 IDLE_CONNECTIONS = 64
@@ -62,6 +65,8 @@ class Program:
     app: QuartTrio
     service: Service
     broker: CredentialBroker
+    background: tuple[Callable[[], Awaitable[None]], ...]
+    """Supervised tasks, each to be started once and cancelled after the server has ended."""
 
 
 def build_client(settings: Settings) -> httpx.AsyncClient:
@@ -87,13 +92,17 @@ def build_program(
     settings: Settings, credentials: tuple[Credential, ...], *, client: httpx.AsyncClient, log: Log
 ) -> Program:
     """A proxy that is ready to be served; ``client`` must outlive it."""
+    write_log = partial(_write_log, log)
+    health = Health()
     broker = CredentialBroker(
         credentials,
         client=client,
         refresh_url=settings.kiro_refresh_url,
         refresh_timeout=settings.kiro_refresh_timeout,
-        log=lambda level, event, /, **fields: _write_log(log, level, event, fields),
+        log=write_log,
+        health=health,
     )
+    watchdog = LoopWatchdog(write_log)
     service = Service(
         broker=broker,
         upstream=Upstream(client=client, broker=broker, base_url=settings.kiro_upstream_url),
@@ -106,20 +115,24 @@ def build_program(
             body_limit=settings.max_body_bytes,
             body_seconds=settings.server_read_timeout_minutes * MINUTE,
         ),
+        admission=Admission(places=settings.max_streams, room=settings.max_waiting, wait_seconds=settings.max_wait),
+        health=health,
+        watchdog=watchdog,
         new_id=_new_id,
         new_conversation_id=lambda: str(uuid.uuid4()),
         max_tool_description_length=settings.max_tool_description_length,
         disable_stream=settings.disable_stream,
         ping_seconds=settings.ping_interval,
     )
-    return Program(app=_build_app(settings, service), service=service, broker=broker)
+    background = (partial(supervise, "loop watchdog", watchdog.run, health, log=write_log),)
+    return Program(app=_build_app(settings, service), service=service, broker=broker, background=background)
 
 
 def _new_id(prefix: str) -> str:
     return prefix + secrets.token_hex(12)
 
 
-def _write_log(log: Log, level: int, event: str, fields: Mapping[str, object]) -> None:
+def _write_log(log: Log, level: int, event: str, /, **fields: object) -> None:
     if level >= logging.ERROR:
         log.error(event, **fields)
     elif level >= logging.WARNING:
@@ -147,6 +160,7 @@ def _build_app(settings: Settings, service: Service) -> QuartTrio:
     app = QuartTrio("kiro2api", static_folder=None)
     app.config["RESPONSE_TIMEOUT"] = None  # the framework's 60 s would cut streams without a word
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = bool(settings.cors_origins)
+    app.url_map.merge_slashes = False  # the framework's redirect would send a browser's page, to wherever Host says
     app.request_class = LivingRequest
     app.asgi_http_class = partial(LivingConnection, service.lives)  # type: ignore[assignment]  # it is only ever called
     app.register_blueprint(build_messages_routes(service))

@@ -1,8 +1,9 @@
 """The command line: ``kiro2api``, ``kiro2api demo``, ``--version``, ``--help``."""
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import trio
@@ -14,13 +15,16 @@ from kiro2api.auth.errors import CredentialSourceError
 from kiro2api.auth.sources import parse_refresh_tokens
 from kiro2api.config import EXIT_CONFIG, ConfigurationError, Fault, Settings, list_proxies, load_settings
 from kiro2api.logs import Logs, configure_logging
-from kiro2api.serve import run
+from kiro2api.serve import run, wait_for_signal
 from kiro2api.simulator.server import Simulator
+from kiro2api.workers import WORKER_VARIABLE, WorkerSupervisor, reserve_port, wait_for_supervisor_to_end
 
 EXIT_FAILURE = 1
 DEMO_REFRESH_TOKEN = "demo-refresh-token"  # noqa: S105  the simulated Kiro takes any
 DEMO_DELAY = 0.03
 """Seconds between the pieces of the simulated Kiro's answers: about the pace of a real one."""
+DEMO_KEEP = 16
+"""Requests that the simulated Kiro remembers: an agent's are some hundred kilobytes each, and nobody asks for them."""
 
 _DESCRIPTION = "Anthropic Messages and OpenAI Chat Completions in front of AWS CodeWhisperer / Kiro."
 _EPILOG = "Settings come from the environment and from .env; .env.example lists them all."
@@ -34,6 +38,7 @@ def run_command(arguments: Sequence[str]) -> int:
     commands.add_parser("serve", help="serve the real Kiro (the default)")
     commands.add_parser("demo", help="serve a simulated Kiro on this machine: no account, no network")
     is_demo = parser.parse_args(arguments).command == "demo"
+    worker = os.environ.get(WORKER_VARIABLE, "")
     try:
         settings = load_settings(require_credentials=not is_demo)
         credentials = _read_credentials(settings) if not is_demo else parse_refresh_tokens(DEMO_REFRESH_TOKEN)
@@ -47,7 +52,14 @@ def run_command(arguments: Sequence[str]) -> int:
         console=settings.log_console,
     )
     try:
-        return _serve(settings, credentials, logs, is_demo=is_demo)
+        if worker:
+            return _serve(partial(_serve_worker, settings, credentials, logs, worker), settings)
+        _log_start(settings, logs)
+        if is_demo:
+            return _serve(partial(_serve_demo, settings, credentials, logs), settings)
+        if settings.workers > 1:
+            return _supervise(settings, logs, count=len(credentials))
+        return _serve(partial(_serve_kiro, settings, credentials, logs), settings)
     finally:
         logs.close()
 
@@ -61,29 +73,73 @@ def _read_credentials(settings: Settings) -> tuple[Credential, ...]:
         raise ConfigurationError((fault,)) from None
 
 
-def _serve(settings: Settings, credentials: tuple[Credential, ...], logs: Logs, *, is_demo: bool) -> int:
+def _log_start(settings: Settings, logs: Logs) -> None:
     for warning in settings.warnings:
         logs.logger.warning("insecure_setting", detail=warning)
     for variable, proxy in list_proxies().items():
         logs.logger.info("upstream_by_proxy", variable=variable, proxy=proxy)
+    if settings.workers > 1:
+        logs.logger.warning("workers_share_nothing", detail="a rotated refresh token is known to one worker alone")
+
+
+def _serve(main: Callable[[], Awaitable[None]], settings: Settings) -> int:
     problem = ""
     try:
-        trio.run(partial(_serve_demo if is_demo else _serve_kiro, settings, credentials, logs))
+        trio.run(main)
     except* OSError as group:
-        problem = f"Cannot listen on {settings.host}:{settings.port} (HOST, PORT): {group.exceptions[0]}\n"
+        problem = _describe_bind_error(settings, group.exceptions[0])
     sys.stderr.write(problem)
     return EXIT_FAILURE if problem else 0
+
+
+def _describe_bind_error(settings: Settings, cause: BaseException) -> str:
+    return f"Cannot listen on {settings.host}:{settings.port} (HOST, PORT): {cause}\n"
+
+
+def _supervise(settings: Settings, logs: Logs, *, count: int) -> int:
+    try:
+        with reserve_port(settings.host, settings.port) as port:
+            supervisor = WorkerSupervisor(
+                [sys.executable, "-m", "kiro2api", "serve"],
+                environment={**os.environ, "PORT": str(port)},
+                count=settings.workers,
+                fatal_code=EXIT_CONFIG,
+                log=logs.logger,
+            )
+            _say(_describe_start(f"http://{settings.host}:{port}", count) + f" {settings.workers} workers.")
+            return trio.run(supervisor.run)
+    except OSError as error:
+        sys.stderr.write(_describe_bind_error(settings, error))
+        return EXIT_FAILURE
+
+
+async def _serve_worker(settings: Settings, credentials: tuple[Credential, ...], logs: Logs, number: str) -> None:
+    await run(settings, credentials, log=logs.logger.bind(worker=number), stop=_wait_for_end_of_worker)
+
+
+async def _wait_for_end_of_worker() -> None:
+    async with trio.open_nursery() as nursery:
+
+        async def wait(function: Callable[[], Awaitable[None]]) -> None:
+            await function()
+            nursery.cancel_scope.cancel("the worker is to end")
+
+        nursery.start_soon(wait, wait_for_signal)
+        nursery.start_soon(wait, wait_for_supervisor_to_end)
 
 
 async def _serve_kiro(settings: Settings, credentials: tuple[Credential, ...], logs: Logs) -> None:
     async with trio.open_nursery() as nursery:
         serving = await nursery.start(partial(run, settings, credentials, log=logs.logger))
-        count = f"{len(credentials)} credential{'' if len(credentials) == 1 else 's'}"
-        _say(f"kiro2api {__version__} listens on {serving.url} with {count}. Ctrl+C stops it.")
+        _say(_describe_start(serving.url, len(credentials)) + " Ctrl+C stops it.")
+
+
+def _describe_start(url: str, count: int) -> str:
+    return f"kiro2api {__version__} listens on {url} with {count} credential{'' if count == 1 else 's'}."
 
 
 async def _serve_demo(settings: Settings, credentials: tuple[Credential, ...], logs: Logs) -> None:
-    simulator = Simulator(demo_delay=DEMO_DELAY)
+    simulator = Simulator(demo_delay=DEMO_DELAY, keep=DEMO_KEEP)
     async with trio.open_nursery() as nursery:
         await nursery.start(simulator.serve)
         demo = settings.model_copy(

@@ -9,13 +9,14 @@ import ipaddress
 import json
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -154,6 +155,42 @@ def _parse_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     return found
 
 
+def _parse_readable(path: Path | None) -> Path | None:
+    """The path.
+
+    Raises:
+        ValueError: There is no file at it that this process may read.
+    """
+    try:
+        if path is not None:
+            with path.open("rb"):
+                pass
+    except OSError as exc:
+        raise ValueError(f"the file cannot be read ({exc.strerror})") from None
+    return path
+
+
+def _parse_key(key: Path | None, validation: ValidationInfo) -> Path | None:
+    """The path, if the key is the certificate's.
+
+    Raises:
+        ValueError: One of the two is missing, or TLS cannot be spoken with them.
+    """
+    if "tls_cert_file" not in validation.data:
+        return key
+    certificate: Path | None = validation.data["tls_cert_file"]
+    if (key is None) != (certificate is None):
+        raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE belong together, and one of them is not set")
+    if key is not None and certificate is not None:
+        try:
+            # An encrypted key would ask for its password at the terminal: here it gets an empty one.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+        except OSError as exc:
+            reason = exc.reason if isinstance(exc, ssl.SSLError) and exc.reason else "unreadable"
+            raise ValueError(f"it cannot be used with the certificate of TLS_CERT_FILE ({reason})") from None
+    return key
+
+
 def _default_client_key(validated: dict[str, Any]) -> SecretStr:
     return SecretStr(DEFAULT_CLIENT_KEY if is_loopback(validated["host"]) else "")
 
@@ -178,10 +215,22 @@ LogLevel = Annotated[
     Allowed("debug, info, warning or error"),
 ]
 LogFormat = Annotated[Literal["json", "text"], BeforeValidator(_lower), Allowed("json or text")]
+CertificateFile = Annotated[
+    Path | None, AfterValidator(_parse_readable), Allowed("the path of a PEM file with the certificate and its chain")
+]
+KeyFile = Annotated[
+    Path | None,
+    AfterValidator(_parse_readable),
+    AfterValidator(_parse_key),
+    Allowed("the path of a PEM file with the certificate's key, without a password, and TLS_CERT_FILE as well"),
+]
 Switch = Annotated[bool, Allowed("true or false")]
 Minutes = Annotated[float, Field(gt=0, allow_inf_nan=False), Allowed("a number of minutes above 0")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), Allowed("a number of seconds above 0")]
 OptionalSeconds = Annotated[Seconds | None, Allowed("a number of seconds above 0, or nothing")]
+Count = Annotated[int, Field(gt=0), Allowed("a whole number above 0")]
+OptionalCount = Annotated[Count | None, Allowed("a whole number above 0, or nothing")]
+CountOrZero = Annotated[int, Field(ge=0), Allowed("a whole number, 0 or more")]
 ByteCount = Annotated[int, Field(gt=0), Allowed("a whole number of bytes above 0")]
 DescriptionLength = Annotated[int, Field(ge=1, le=10240), Allowed("a whole number from 1 to 10240")]
 Url = Annotated[
@@ -229,6 +278,15 @@ class Settings(BaseSettings):
         description="Key that clients must send; the default holds only while HOST is a loopback address.",
     )
     port: Port = Field(default=8080, description="Port to listen on; 0 takes a free one.")
+    tls_cert_file: CertificateFile = Field(
+        default=None, description="PEM file with certificate and chain; with it and TLS_KEY_FILE, only TLS is spoken."
+    )
+    tls_key_file: KeyFile = Field(
+        default=None, description="PEM file with the key of the certificate in TLS_CERT_FILE."
+    )
+    http2: Switch = Field(
+        default=True, description="Whether HTTP/2 is spoken: by ALPN with TLS, by prior knowledge without."
+    )
     gin_mode: GinMode = Field(
         default="release",
         description="Kept from the original: debug sets LOG_LEVEL to debug unless that is set; the rest does nothing.",
@@ -258,10 +316,28 @@ class Settings(BaseSettings):
     server_write_timeout_minutes: Minutes = Field(
         default=16, description="Longest time, in minutes, that one write to a client may block."
     )
+    header_timeout: Seconds = Field(
+        default=10, description="Longest time, in seconds, for a client to send a request's head, or to stay idle."
+    )
+    send_timeout: Seconds = Field(
+        default=60,
+        description="Longest time, in seconds, without a client taking any of its answer; then it is dropped.",
+    )
     max_tool_description_length: DescriptionLength = Field(
         default=10000, description="Characters that a tool's description keeps on its way to the upstream, 1 to 10240."
     )
     max_body_bytes: ByteCount = Field(default=33_554_432, description="Largest request body in bytes.")
+    max_streams: Count = Field(default=256, description="Requests that are answered at once; more have to wait.")
+    max_waiting: CountOrZero = Field(
+        default=32, description="Requests that may wait for their turn; more are refused at once."
+    )
+    max_wait: Seconds = Field(
+        default=5, description="Longest time, in seconds, that a request waits for its turn until it is refused."
+    )
+    max_connections: OptionalCount = Field(
+        default=None,
+        description="Client connections at once; unset, 1024 or a third of the open files allowed, the lesser.",
+    )
     model_map: ModelMap = Field(
         default_factory=dict,
         description="JSON object of client model names and the upstream model ids they stand for, looked up first.",
@@ -300,6 +376,7 @@ class Settings(BaseSettings):
     shutdown_grace: Seconds = Field(
         default=25, description="Time, in seconds, that running answers have to end when the proxy is told to stop."
     )
+    workers: Count = Field(default=1, description="Processes that share the port; they share nothing else.")
 
     @classmethod
     def settings_customise_sources(

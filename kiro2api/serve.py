@@ -5,7 +5,7 @@ begins a graceful stop: the listener closes, ``/readyz`` says so, running answer
 and those that do not are told inside the stream. A second one ends the process at once.
 """
 
-import logging
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable
@@ -14,21 +14,27 @@ from dataclasses import dataclass
 from functools import partial
 
 import trio
-from hypercorn.config import Config
-from hypercorn.trio import serve
 
 from kiro2api.app import Program, build_client, build_program
 from kiro2api.auth.credentials import Credential
 from kiro2api.config import Settings
+from kiro2api.edge.hooks import check_hooks
+from kiro2api.edge.server import Edge, Listener
+from kiro2api.edge.terms import EdgeConfig, Faults
 from kiro2api.routes.life import ShuttingDownError
 from kiro2api.routes.service import Log
 
 NOTICE_SECONDS = 1.0
 """Before the end of the grace period, for clients whose answers are cut to be told so; at most half of it."""
-HEADER_SECONDS = 10.0
-"""For a request's head from the moment of connecting, and for an idle connection until it is closed."""
 BACKLOG = 512
 """Connections that the kernel keeps waiting to be accepted."""
+MAX_CONNECTIONS = 1024
+"""Of clients, at once, unless the settings say otherwise."""
+PROBE_SECONDS = 30
+"""Of silence on a connection, after which the kernel asks whether the client's machine is still there."""
+PROBE_INTERVAL = 10
+PROBES = 3
+"""Unanswered ones that end a connection, each ``PROBE_INTERVAL`` seconds after the one before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,18 +57,23 @@ async def run(
     """Serves until ``stop`` returns (by default: a signal) and the last answer has ended.
 
     Raises:
-        OSError: The address cannot be bound. Nothing was started.
+        HookError: The installed hypercorn does not fit. Nothing was started.
+        OSError: The address cannot be bound. The same.
     """
+    check_hooks()
     with closing(_bind(settings)) as sock:
-        url = _describe_address(sock)
+        url = _describe_address(sock, is_tls=settings.tls_cert_file is not None)
         async with build_client(settings) as client, trio.open_nursery() as root:
             program = build_program(settings, credentials, client=client, log=log)
             await root.start(program.broker.run)
+            for task in program.background:
+                root.start_soon(task)
             draining = trio.Event()
-            root.start_soon(partial(_drain, program, stop or _wait_for_signal, draining, grace=settings.shutdown_grace))
+            root.start_soon(partial(_drain, program, stop or wait_for_signal, draining, grace=settings.shutdown_grace))
             async with trio.open_nursery() as server:
-                config = _build_config(sock, grace=settings.shutdown_grace)
-                await server.start(partial(serve, program.app, config, shutdown_trigger=draining.wait))
+                config = _build_config(settings, Faults(log))
+                edge = Edge(program.app, config)
+                await server.start(partial(edge.serve, [_build_listener(sock, config)], stop=draining.wait))
                 log.info("listening", url=url, credentials=len(credentials), upstream=settings.kiro_upstream_url)
                 task_status.started(Serving(url=url, program=program))
             log.info("stopped")
@@ -73,16 +84,20 @@ async def _drain(program: Program, stop: Callable[[], Awaitable[None]], draining
     """Waits for the stop, lets answers finish, and aborts in time those that would be cut."""
     await stop()
     program.service.is_draining = True
+    program.service.admission.close()
     program.service.log.info("stopping", requests=len(program.service.lives), grace_seconds=grace)
     draining.set()
     await trio.sleep(grace - min(NOTICE_SECONDS, grace / 2))
     program.service.lives.abort(ShuttingDownError())
 
 
-async def _wait_for_signal() -> None:
+async def wait_for_signal() -> None:
+    """Returns at the first SIGTERM or SIGINT; the next one ends the process at once, whatever it is doing."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
-            return
+            break
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _bind(settings: Settings) -> socket.socket:
@@ -93,11 +108,15 @@ def _bind(settings: Settings) -> socket.socket:
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if settings.workers > 1:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: a client that takes nothing is cut off by the kernel
-            milliseconds = round(settings.server_write_timeout_minutes * 60_000)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: what the edge's own deadlines do not see, the kernel ends
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(_limit_send(settings) * 1000))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_SECONDS)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_INTERVAL)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
         sock.bind(address)
         sock.listen(BACKLOG)
     except BaseException:
@@ -106,19 +125,40 @@ def _bind(settings: Settings) -> socket.socket:
     return sock
 
 
-def _describe_address(sock: socket.socket) -> str:
+def _describe_address(sock: socket.socket, *, is_tls: bool) -> str:
     host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if is_tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def _build_config(sock: socket.socket, *, grace: float) -> Config:
-    config = Config()
-    # hypercorn closes it with the first word of a stop; a copy of ours would go on taking connections for nobody.
-    config.bind = [f"fd://{sock.detach()}"]
-    config.backlog = BACKLOG
-    config.accesslog = None  # it copies the whole environment for each request; each exchange has a line of its own
-    config.errorlog = logging.getLogger("hypercorn.error")
-    config.include_server_header = False
-    config.keep_alive_timeout = HEADER_SECONDS
-    config.graceful_timeout = grace
+def _build_config(settings: Settings, faults: Faults) -> EdgeConfig:
+    config = EdgeConfig(
+        faults=faults,
+        header_seconds=settings.header_timeout,
+        send_seconds=_limit_send(settings),
+        grace_seconds=settings.shutdown_grace,
+        http2=settings.http2,
+        max_connections=settings.max_connections or _limit_connections(),
+    )
+    if settings.tls_cert_file is not None and settings.tls_key_file is not None:
+        config.certfile = str(settings.tls_cert_file)
+        config.keyfile = str(settings.tls_key_file)
     return config
+
+
+def _limit_connections() -> int:
+    """Connections at once that leave two more descriptors for each: one to the upstream, one for all else."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_CONNECTIONS if files == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, max(1, files // 3))
+
+
+def _limit_send(settings: Settings) -> float:
+    """Seconds that a client may take nothing."""
+    return min(settings.send_timeout, settings.server_write_timeout_minutes * 60)
+
+
+def _build_listener(sock: socket.socket, config: EdgeConfig) -> Listener:
+    listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+    context = config.create_ssl_context()
+    # Clients of HTTP close without TLS's own goodbye, and so may we.
+    return listener if context is None else trio.SSLListener(listener, context, https_compatible=True)

@@ -8,8 +8,12 @@ from typing import Protocol
 from kiro2api.auth.broker import CredentialBroker
 from kiro2api.protocol.catalog import Catalog
 from kiro2api.protocol.complexity import Complexity
+from kiro2api.routes.admission import Admission
+from kiro2api.routes.intake import Intake
 from kiro2api.routes.life import Lives
+from kiro2api.supervision import Health
 from kiro2api.upstream import Silence, Upstream
+from kiro2api.watchdog import LoopWatchdog
 
 
 class Log(Protocol):
@@ -34,11 +38,16 @@ class Service:
     silence: Mapping[Complexity, Silence]
     """How long the upstream may be silent, by the class of the request."""
     lives: Lives
+    admission: Admission
+    health: Health
+    """The background tasks."""
+    watchdog: LoopWatchdog
     new_id: Callable[[str], str]
     """A fresh id with the given prefix."""
     new_conversation_id: Callable[[], str]
     """For clients that do not name their session."""
     max_tool_description_length: int
+    intake: Intake = field(default_factory=Intake)
     disable_stream: bool = False
     """Whether answers that are asked for as a stream are sent in one piece, when they are whole."""
     ping_seconds: float = 10.0

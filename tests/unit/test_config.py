@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import trustme
 from pydantic import SecretStr, ValidationError
 
 from kiro2api.config import (
@@ -88,6 +89,10 @@ def test_every_variable_has_a_meaning() -> None:
         ("REQUEST_TIMEOUT_MINUTES", "0.5", 0.5),
         ("MAX_TOOL_DESCRIPTION_LENGTH", "10240", 10240),
         ("MAX_BODY_BYTES", "1", 1),
+        ("MAX_STREAMS", "1", 1),
+        ("MAX_WAITING", "0", 0),
+        ("MAX_WAIT", "0.5", 0.5),
+        ("MAX_CONNECTIONS", "9", 9),
         ("KIRO_UPSTREAM_URL", "https://eu.example/base/", "https://eu.example/base"),
         ("KIRO_UPSTREAM_URL", "http://127.0.0.1:9000", "http://127.0.0.1:9000"),
         ("KIRO_REFRESH_URL", "http://[::1]:9000/refreshToken", "http://[::1]:9000/refreshToken"),
@@ -95,6 +100,9 @@ def test_every_variable_has_a_meaning() -> None:
         ("CORS_ORIGINS", "https://A.example/, ,app://obsidian.md", ("https://a.example", "app://obsidian.md")),
         ("CORS_ORIGINS", "*", ("*",)),
         ("KIRO_FIRST_BYTE_TIMEOUT", "90", 90.0),
+        ("HTTP2", "off", False),
+        ("SEND_TIMEOUT", "30", 30.0),
+        ("HEADER_TIMEOUT", "5", 5.0),
     ],
 )
 def test_value(name: str, text: str, value: object) -> None:
@@ -125,6 +133,10 @@ def test_value(name: str, text: str, value: object) -> None:
         ("KIRO_IDLE_TIMEOUT", "inf"),
         ("MAX_TOOL_DESCRIPTION_LENGTH", "10241"),
         ("MAX_BODY_BYTES", "0"),
+        ("MAX_STREAMS", "0"),
+        ("MAX_WAITING", "-1"),
+        ("MAX_WAIT", "0"),
+        ("MAX_CONNECTIONS", "0"),
         ("KIRO_UPSTREAM_URL", "q.us-east-1.amazonaws.com"),
         ("KIRO_UPSTREAM_URL", "ftp://q.example"),
         ("KIRO_UPSTREAM_URL", "https://"),
@@ -318,3 +330,48 @@ def test_proxies_without_their_passwords() -> None:
     }
 
     assert list_proxies(environ) == {"HTTPS_PROXY": "lower.example:3128", "ALL_PROXY": "socks.example:1080"}
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Environ:
+    """A certificate and its key, as settings."""
+    issued = trustme.CA().issue_cert("localhost")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    return {"TLS_CERT_FILE": str(tmp_path / "cert.pem"), "TLS_KEY_FILE": str(tmp_path / "key.pem")}
+
+
+def test_tls_takes_a_certificate_and_its_key(certificate: Environ) -> None:
+    """Both are files that TLS can be spoken with."""
+    settings = _load(certificate)
+
+    assert [str(settings.tls_cert_file), str(settings.tls_key_file)] == list(certificate.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "problem"),
+    [
+        ({"TLS_KEY_FILE": ""}, "TLS_KEY_FILE", "belong together"),
+        ({"TLS_CERT_FILE": ""}, "TLS_KEY_FILE", "belong together"),
+        ({"TLS_CERT_FILE": "/nonexistent.pem"}, "TLS_CERT_FILE", "cannot be read"),
+        ({"TLS_KEY_FILE": "/nonexistent.pem"}, "TLS_KEY_FILE", "cannot be read"),
+        ({"TLS_KEY_FILE": __file__}, "TLS_KEY_FILE", "cannot be used"),
+    ],
+    ids=["no key", "no certificate", "certificate that is not there", "key that is not there", "key that is none"],
+)
+def test_tls_fault(change: Environ, name: str, problem: str, certificate: Environ) -> None:
+    """One fault, which says what is wrong and does not show what is in the file."""
+    (fault,) = _faults(certificate | change)
+
+    assert fault.name == name
+    assert problem in fault.problem
+
+
+def test_tls_with_the_key_of_another_certificate(certificate: Environ, tmp_path: Path) -> None:
+    """A pair that does not fit is found at the start, not by the first client."""
+    other = tmp_path / "other.pem"
+    trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(other)
+
+    (fault,) = _faults(certificate | {"TLS_KEY_FILE": str(other)})
+
+    assert "KEY_VALUES_MISMATCH" in fault.problem
