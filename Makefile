@@ -10,7 +10,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install -qq
 RUNTIME := $(VENV)/.installed-runtime
 DEVELOPMENT := $(VENV)/.installed-development
 # flake8-async takes a second a file: the files with nothing asynchronous in them, which it cannot fault, are left out.
-ASYNC_FILES = $(shell grep -rlE --include='*.py' '^ *(async |(import|from) (trio|anyio|asyncio))' kiro2api tests)
+ASYNC_FILES = $(shell grep -rlE --include='*.py' '^ *(async |(import|from) (trio|anyio|asyncio))' kiro2api tests benchmarks)
 # Options for pytest: make test PYTEST_ARGS="-x -k decoder"
 PYTEST_ARGS ?=
 
@@ -25,6 +25,12 @@ demo: $(RUNTIME) ## show the proxy at work against a simulated upstream, without
 .PHONY: run
 run: $(RUNTIME) ## serve, with the settings in the environment and in .env
 	@$(PY) -m kiro2api
+
+# How long: make soak MINUTES=60
+MINUTES ?= 10
+.PHONY: soak
+soak: $(DEVELOPMENT) ## ten minutes of mixed traffic, and what it leaves behind
+	@$(PY) benchmarks/soak.py --minutes $(MINUTES)
 
 # The jobs below share nothing and take two cores; the longest come first, so that both are busy to the end.
 JOBS = @$(MAKE) --no-print-directory --jobs=2 --output-sync=target
@@ -54,12 +60,16 @@ types:
 
 .PHONY: test-unit test-contract test-e2e
 test-unit test-contract test-e2e:
-	$(PY) -m coverage run -m pytest $(@:test-%=tests/%) $(PYTEST_ARGS)
+	$(PY) -m coverage run -m pytest -m "not slow" $(@:test-%=tests/%) $(PYTEST_ARGS)
 
 # Not measured, which would double their time: the unit tests cover all by themselves.
 .PHONY: test-property
 test-property:
 	$(PY) -m pytest tests/property $(PYTEST_ARGS)
+
+.PHONY: test-slow
+test-slow: $(DEVELOPMENT) ## storms of clients, heavy bodies, several processes: what takes minutes
+	$(PY) -m pytest -m slow tests/e2e $(PYTEST_ARGS)
 
 .PHONY: format
 format: $(DEVELOPMENT) ## put the code into shape
@@ -69,7 +79,7 @@ format: $(DEVELOPMENT) ## put the code into shape
 .PHONY: clean
 clean: ## remove all that make has made, .venv included
 	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
-	find kiro2api tests -type d -name __pycache__ -prune -exec rm -rf {} +
+	find kiro2api tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # Exists as long as the interpreter behind its link does.
 $(PY):

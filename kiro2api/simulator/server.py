@@ -4,7 +4,7 @@ It takes what the service takes, refuses what the service refuses, and streams a
 scripts in the place of its answers and ask what it saw.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 import trio
@@ -40,18 +40,29 @@ class Simulator:
         port: To listen on, on the loopback interface; 0 takes a free one.
         accounts: Who may call; by default everyone with a refresh token.
         demo_delay: Seconds between two events of the small model.
+        keep: How many requests are remembered, the newest; ``None`` keeps all, with their bodies.
 
     Attributes:
-        requests: All requests in the order in which they were whole.
+        requests: Those remembered, in the order in which they were whole; what is asked about requests below is
+            answered from these.
+        counts: How many there were for each path, forgotten ones included.
         responder: Chooses scripts for generate calls, for example by ``record.credential``.
         refresh_responder: The same for refreshes.
         base_url: Set once it listens; no slash at the end.
         refresh_url: The same, with the path of the refresh.
     """
 
-    def __init__(self, *, port: int = 0, accounts: Accounts | None = None, demo_delay: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        accounts: Accounts | None = None,
+        demo_delay: float = 0.0,
+        keep: int | None = None,
+    ) -> None:
         self.accounts = Accounts() if accounts is None else accounts
-        self.requests: list[Record] = []
+        self.requests: deque[Record] = deque(maxlen=keep)
+        self.counts: Counter[str] = Counter()
         self.responder: Responder | None = None
         self.refresh_responder: Responder | None = None
         self.base_url = ""
@@ -128,6 +139,7 @@ class Simulator:
         else:
             script = None
         self.requests.append(record)
+        self.counts[record.path] += 1
         self._arrival.set()
         self._arrival = trio.Event()
         return [Proceed()] if script is None else script

@@ -38,6 +38,17 @@ async def test_a_good_call_is_answered_by_the_model(simulator: Simulator, client
     assert record.time <= record.finished_at <= trio.current_time()
 
 
+async def test_only_the_newest_requests_are_kept(nursery: trio.Nursery) -> None:
+    """With ``keep`` older ones are forgotten, and still counted."""
+    simulator = Simulator(keep=2)
+    await nursery.start(simulator.serve)
+    async with httpx.AsyncClient(base_url=simulator.base_url, trust_env=False) as client:
+        for content in (b"1", b"2", b"3"):
+            await client.post(GENERATE_PATH, content=content)
+    assert [record.raw for record in simulator.requests] == [b"2", b"3"]
+    assert simulator.counts == {GENERATE_PATH: 3}
+
+
 async def test_tool_uses_have_new_ids_each_time(client: httpx.AsyncClient) -> None:
     """Two answers to the same request do not share a tool-use id."""
     body = encode(request(user("use get_time", context={"tools": [tool()]})))
