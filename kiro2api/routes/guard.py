@@ -56,6 +56,26 @@ class MalformedHttpError(Kiro2ApiError):
         super().__init__("The request is malformed.")
 
 
+class EncodedBodyError(Kiro2ApiError):
+    """The request's body is compressed, and might unpack to anything."""
+
+    kind = ErrorKind.BAD_REQUEST
+
+    def __init__(self) -> None:
+        super().__init__("Send the request body as it is: a Content-Encoding is not supported.")
+
+
+def check_content_encoding(request: Request) -> None:
+    """Passes if the body is sent as it is.
+
+    Raises:
+        EncodedBodyError: It is not.
+    """
+    codings = ",".join(request.headers.getlist("content-encoding")).split(",")
+    if any(coding.strip().lower() not in {"", "identity"} for coding in codings):
+        raise EncodedBodyError
+
+
 def check_client_key(request: Request, client_key: str) -> None:
     """Passes if either key header holds ``client_key``; agents send both, and not always the same in both.
 

@@ -1,0 +1,64 @@
+"""The table of faults names tests that exist, and leaves none of the clients' and the process's faults out."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+_TESTS = Path(__file__).parents[1]
+_ROW = re.compile(r"\| ([A-Z]\d+) \| (.+?) \| (.+) \|")
+_TEST = re.compile(r"`([\w/]+\.py)::(\w+)`")
+_NO_TEST = "No test: "
+
+LAST = {"C": 22, "B": 30, "D": 10, "P": 20}
+"""The number of the last fault of each kind."""
+
+
+def _read_rows() -> list[tuple[str, str, str]]:
+    lines = (_TESTS / "FAULTS.md").read_text(encoding="utf-8").splitlines()
+    found = [_ROW.fullmatch(line) for line in lines if line.startswith("|")]
+    return [(row[1], row[2], row[3]) for row in found if row is not None]
+
+
+@cache
+def _list_tests(path: str) -> frozenset[str]:
+    """The tests that a file defines."""
+    return frozenset(_find_tests(ast.parse((_TESTS / path).read_text(encoding="utf-8"))))
+
+
+def _find_tests(module: ast.Module) -> Iterator[str]:
+    for statement in module.body:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef) and statement.name.startswith("test_"):
+            yield statement.name
+
+
+@pytest.mark.parametrize(("kind", "last"), LAST.items())
+def test_each_fault_has_one_row(kind: str, last: int) -> None:
+    """In the order of their numbers, so that a missing one is seen."""
+    numbers = [int(name[1:]) for name, _, _ in _read_rows() if name[0] == kind]
+
+    assert numbers == list(range(1, last + 1))
+
+
+def test_no_line_of_a_table_is_passed_over() -> None:
+    """What is neither a row nor the head of a table would be read by nobody."""
+    lines = (_TESTS / "FAULTS.md").read_text(encoding="utf-8").splitlines()
+
+    others = {line for line in lines if line.startswith("|") and not _ROW.fullmatch(line)}
+
+    assert others == {"| id | fault | tests |", "| --- | --- | --- |"}
+
+
+@pytest.mark.parametrize(("name", "tests"), [pytest.param(row[0], row[2], id=row[0]) for row in _read_rows()])
+def test_each_row_names_tests_that_exist_or_a_reason(name: str, tests: str) -> None:
+    """A test that is renamed or removed takes its name in the table along."""
+    found = _TEST.findall(tests)
+
+    missing = [(path, test) for path, test in found if not (_TESTS / path).is_file() or test not in _list_tests(path)]
+
+    assert missing == [], name
+    assert bool(found) is not tests.startswith(_NO_TEST), name
+    assert tests.count("::") == len(found), name
