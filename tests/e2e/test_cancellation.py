@@ -99,7 +99,7 @@ async def test_nothing_is_left_of_a_request_cancelled_at_any_step(path: str, *, 
     tools = [tool] if path == "/v1/messages" else [{"type": "function", "function": {"name": "read"}}]
     body = TOOLS | {"stream": stream, "tools": tools}
     simulator = Simulator()
-    async with running_proxy(simulator, refresh_tokens="refresh-a,refresh-b") as proxy:
+    async with running_proxy(simulator, refresh_tokens="refresh-a,refresh-b", max_streams=1, max_waiting=0) as proxy:
         await _ask(proxy, path, body)
         await until(lambda: simulator.streams_open == 0)
         tasks = trio.lowlevel.current_statistics().tasks_living
@@ -108,6 +108,7 @@ async def test_nothing_is_left_of_a_request_cancelled_at_any_step(path: str, *, 
             await until(lambda: simulator.streams_open == 0)
             assert proxy.broker.statistics().in_flight == 0
             assert len(proxy.service.lives) == 0
+            assert proxy.service.admission.statistics().in_use == 0
             assert trio.lowlevel.current_statistics().tasks_living <= tasks + 2  # idle upstream connections' peers
             if not cancelled:
                 break
