@@ -21,6 +21,8 @@ from kiro2api.simulator.script import Event, Script, WaitFor
 from tests.support.proxy import CLIENT_KEY, HELLO, NO_CERTIFICATES, Proxy, running_proxy, until
 from tests.support.rawhttp import connect, read_all, render_head
 
+pytestmark = pytest.mark.slow
+
 TEXT = Event("assistantResponseEvent", {"content": "Hello"})
 STREAMED = HELLO | {"stream": True}
 PATHS = ["/v1/messages", "/v1/chat/completions"]
@@ -285,7 +287,6 @@ async def _measure_load(process: trio.Process, seconds: float) -> float:
     return (read_ticks() - before) / os.sysconf("SC_CLK_TCK") / seconds
 
 
-@pytest.mark.slow
 async def test_few_descriptors_are_enough(tmp_path: Path) -> None:
     """With 96 of them 200 connections cost neither the processor nor the log nor those who ask for something."""
     async with (

@@ -15,6 +15,8 @@ from tests.support.memory import MIB, measure_rss
 from tests.support.proxy import CLIENT_KEY, HELLO, Proxy, running_proxy, until
 from tests.support.rawhttp import connect, exchange, http2, read_all, render_head
 
+pytestmark = pytest.mark.slow
+
 TEXT = Event("assistantResponseEvent", {"content": "Hello"})
 PAGE = Event("assistantResponseEvent", {"content": "x" * 16_000})
 PLENTY = [PAGE] * 12_800

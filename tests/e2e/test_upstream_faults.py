@@ -34,6 +34,8 @@ from tests.support.proxy import HELLO, Proxy, running_proxy, until
 from tests.support.raw_upstream import HELLO_FRAME, STREAM_HEAD, encode_chunked, keep_silent, raw_upstream, say
 from tests.support.troubles import NO_CAPACITY, THROTTLED
 
+pytestmark = pytest.mark.slow
+
 TEXT = Event("assistantResponseEvent", {"content": "Hello"})
 STREAMED = HELLO | {"stream": True}
 MESSAGES, COMPLETIONS = "/v1/messages", "/v1/chat/completions"
