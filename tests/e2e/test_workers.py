@@ -31,7 +31,7 @@ def _is_alive(number: int) -> bool:
 
 
 async def _wait_until_ready(program: Program, count: int) -> None:
-    while len(re.findall(r"listening .*worker=", program.output)) < count:
+    while len(re.findall(r" listening .*upstream=", program.output)) < count:
         await program.wait_for_more()
 
 
@@ -55,7 +55,8 @@ async def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_stop_reaches_every_worker_and_cuts_nobody_short(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_stop_reaches_every_worker_and_cuts_nobody_short(tmp_path: Path, workers: int) -> None:
     """Of fifty streams the short ones end whole, the endless ones get an error event and a clean end; exit code 0."""
     simulator = Simulator()
     release = trio.Event()
@@ -70,9 +71,9 @@ async def test_a_stop_reaches_every_worker_and_cuts_nobody_short(tmp_path: Path)
         short: Script = [TEXT, WaitFor(release)]
         endless: Script = [TEXT, Hang()]
         simulator.enqueue(*[short] * 20, *[endless] * 30)
-        environment = point_at(simulator) | {"WORKERS": "2", "SHUTDOWN_GRACE": "3"}
+        environment = point_at(simulator) | {"WORKERS": str(workers), "SHUTDOWN_GRACE": "3"}
         async with running_program(cwd=tmp_path, environment=environment) as program:
-            await _wait_until_ready(program, 2)
+            await _wait_until_ready(program, workers)
             async with client_of(program) as client, trio.open_nursery() as calls:
                 for _ in range(50):
                     calls.start_soon(call, client)
