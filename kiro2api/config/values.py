@@ -152,7 +152,7 @@ def default_client_key(validated: dict[str, Any]) -> SecretStr:
 
 
 def default_level(validated: dict[str, Any]) -> Literal["debug", "info"]:
-    """What the original\'s ``GIN_MODE`` means for the log."""
+    """What the original's ``GIN_MODE`` means for the log."""
     return "debug" if validated["gin_mode"] == "debug" else "info"
 
 
