@@ -17,6 +17,8 @@ from kiro2api.simulator.script import Cut, Event, Hang, WaitFor
 from tests.support.proxy import CLIENT_KEY, HELLO, Proxy, running_proxy, until
 from tests.support.rawhttp import Http2Client, connect, exchange, http2, read_all
 
+pytestmark = pytest.mark.slow
+
 TEXT = Event("assistantResponseEvent", {"content": "Hello"})
 STREAMED = json.dumps(HELLO | {"stream": True}).encode()
 WHOLE = json.dumps(HELLO).encode()
