@@ -173,8 +173,8 @@ async def test_an_early_failure_has_its_own_status() -> None:
 
 async def test_a_stream_that_produces_outlives_the_limit_of_silence() -> None:
     """The limit counts from the last byte, not from the first."""
-    async with running_proxy(kiro_first_byte_timeout=0.5, kiro_idle_timeout=0.5) as proxy:
-        proxy.simulator.enqueue([step for _ in range(8) for step in (TEXT, Pause(0.1))])
+    async with running_proxy(kiro_first_byte_timeout=1.5, kiro_idle_timeout=1.5) as proxy:
+        proxy.simulator.enqueue([step for _ in range(8) for step in (TEXT, Pause(0.25))])
         response = await proxy.client.post("/v1/messages", json=STREAMED)
         assert response.text.count('"text":"Hello"') == 8
         assert "event: message_stop" in response.text
