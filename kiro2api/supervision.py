@@ -31,7 +31,7 @@ _MAX_DOUBLINGS = 10
 
 
 class Log(Protocol):
-    """Where events go: a level of the :mod:`logging` module, the event's name, its fields."""
+    """Where events go: a level of the :mod:`logging` module, the event's name, its fields; structlog's ``log`` fits."""
 
     def __call__(self, level: int, event: str, /, **fields: object) -> object: ...
 

@@ -12,7 +12,6 @@
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import trio
 
@@ -23,15 +22,10 @@ from kiro2api.auth.refresh import (
     Refreshed,
     build_schedule,
 )
+from kiro2api.supervision import Log
 
 MIN_RETRY_PAUSE_SECONDS = 1.0
 """Between a failed refresh and the next, whoever asks for it."""
-
-
-class Log(Protocol):
-    """Where events go: a level of the :mod:`logging` module, the event's name, its fields. structlog's ``log`` fits."""
-
-    def __call__(self, level: int, event: str, /, **fields: object) -> object: ...
 
 
 @dataclass(slots=True, eq=False)

@@ -14,7 +14,7 @@ from functools import partial
 import httpx
 import trio
 
-from kiro2api.auth.actor import Flight, Log, News, TokenActor
+from kiro2api.auth.actor import Flight, News, TokenActor
 from kiro2api.auth.credentials import AccessToken, Credential, Lease, Outcome
 from kiro2api.auth.errors import NoCredentialError, RefreshFailedError
 from kiro2api.auth.pool import Chosen, Cooling, CredentialPool, CredentialState, Standing, Unusable
@@ -25,7 +25,7 @@ from kiro2api.auth.refresh import (
     parse_refresh_answer,
 )
 from kiro2api.errors import ErrorKind
-from kiro2api.supervision import Health, supervise
+from kiro2api.supervision import Health, Log, supervise
 
 REFRESH_TIMEOUT_SECONDS = 10.0
 """For one refresh from connecting to the last byte; the service answers within one or two."""
