@@ -22,11 +22,17 @@ class CredentialSourceError(Kiro2ApiError):
 
     Attributes:
         position: Which entry of the list is at fault, counted from 1 with the blank ones; ``None`` for all of it.
+        source: The name of the variable, or the path of the file, that is at fault; empty if none is configured.
     """
 
-    def __init__(self, message: str, *, position: int | None = None) -> None:
+    def __init__(self, message: str, *, position: int | None = None, source: str = "") -> None:
         super().__init__(message if position is None else f"entry {position}: {message}")
         self.position = position
+        self.source = source
+
+
+class SharedFileChangedError(CredentialSourceError):
+    """The program that shares a file has put another refresh token there: what we have is not to replace it."""
 
 
 class RefreshError(Kiro2ApiError):
@@ -45,6 +51,10 @@ class RefreshError(Kiro2ApiError):
 
 class RefreshRejectedError(RefreshError):
     """The refresh token is refused for good: only a new login helps."""
+
+
+class RefreshRefusedError(RefreshError):
+    """The service says no (401, 403) and not that the refresh token is dead: the account or an edge may be why."""
 
 
 class RefreshFailedError(RefreshError):
