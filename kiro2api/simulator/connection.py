@@ -9,11 +9,13 @@ import socket
 import struct
 from collections.abc import Callable
 from typing import assert_never
+from urllib.parse import parse_qsl
 
 import h11
 import trio
 
 from kiro2api.protocol.jsontext import JSON
+from kiro2api.simulator.addresses import split_region
 from kiro2api.simulator.record import Record
 from kiro2api.simulator.script import (
     Cut,
@@ -105,6 +107,8 @@ class Connection:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch, record, nursery.cancel_scope)
                 whole = await self._play(script, record)
+                if whole and record.grant is not None:
+                    record.grant.written = True
                 record.finish("whole" if whole else "cut_by_us")
                 nursery.cancel_scope.cancel("answered")
         except* trio.BrokenResourceError:
@@ -144,13 +148,20 @@ class Connection:
                     self._cut(reset=step.reset)
                     return False
                 case Proceed():
-                    return await self._play(self._proceed(record), record)
+                    return await self._play(self._take_effect(step, record), record)
                 case End():
                     break
                 case _:
                     assert_never(step)
         await self._send(h11.EndOfMessage())
         return True
+
+    def _take_effect(self, step: Proceed, record: Record) -> Script:
+        """What follows ``step``; a request whose sender has left changes nothing."""
+        if self._has_peer_left():
+            record.finish("cut_by_peer")
+            return [CutBeforeHead()]
+        return [*step.hold, *add_head(self._proceed(record))]
 
     async def _send_head(self, head: Head, record: Record) -> None:
         record.status = head.status
@@ -168,6 +179,16 @@ class Connection:
         data = self._h11.send(event)
         if data:
             await self._stream.send_all(data)
+
+    def _has_peer_left(self) -> bool:
+        """Whether the peer is known to have closed, be it so lately that the watching task has not heard of it."""
+        with socket.fromfd(self._stream.socket.fileno(), socket.AF_INET, socket.SOCK_STREAM) as peeking:
+            try:
+                return not peeking.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return False
+            except OSError:
+                return True
 
     def _cut(self, *, reset: bool) -> None:
         """The socket is closed, with a RST if ``reset``; the kernel drops what it has not sent then."""
@@ -190,11 +211,14 @@ async def _keep_silent(step: Silence) -> None:
 
 
 def _build_record(request: h11.Request, raw: bytes) -> Record:
-    target = request.target.decode("ascii")
+    address, _, query = request.target.decode("ascii").partition("?")
+    path, region = split_region(address)
     return Record(
         time=trio.current_time(),
         method=request.method.decode("ascii"),
-        path=target.partition("?")[0],
+        path=path,
+        query=dict(parse_qsl(query)),
+        region=region,
         headers={name.decode("ascii"): value.decode("latin-1") for name, value in request.headers},
         raw=raw,
         body=_read_json(raw),

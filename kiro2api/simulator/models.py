@@ -58,6 +58,15 @@ MODELS: dict[str, Model] = {
     "qwen3-coder-next": Model(window=256_000),
 }
 
+LISTED = (
+    *(name for name in MODELS if name.islower()),
+    "claude-sonnet-4.5",
+    "claude-sonnet-4",
+    "claude-haiku-4.5",
+    "claude-opus-4.5",
+)
+"""The ids that the service lists for an account that may use everything; it takes more than it lists."""
+
 
 def find_model(model_id: str) -> Model | None:
     """The model called ``model_id``; Claude ids in today's form are known even when they are not listed."""

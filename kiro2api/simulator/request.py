@@ -115,6 +115,7 @@ class Request(msgspec.Struct, rename="camel"):
     """The body of a generate call."""
 
     conversation_state: ConversationState
+    profile_arn: str | None = None
 
     @property
     def current(self) -> UserMessage:

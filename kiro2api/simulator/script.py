@@ -104,9 +104,18 @@ class CutBeforeHead:
     reset: bool = True
 
 
+type Silence = Pause | WaitFor | Hang | HangBeforeHead
+
+
 @dataclass(frozen=True, slots=True)
 class Proceed:
-    """From here on the answer is the one that would have been given without a script."""
+    """From here on the answer is the one that would have been given without a script.
+
+    What the request changes is changed now, for example a refresh token rotated, unless the peer has left.
+    """
+
+    hold: Sequence[Silence | Cut | CutBeforeHead] = ()
+    """What happens after that and before the first byte of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +124,6 @@ class End:
 
 
 type Frame = Event | ExceptionFrame | ErrorFrame
-type Silence = Pause | WaitFor | Hang | HangBeforeHead
 type Step = Respond | Head | Send | Frame | Silence | Cut | CutBeforeHead | Proceed | End
 type Script = Sequence[Step]
 

@@ -9,6 +9,7 @@ import pytest
 import trio
 import trio.testing
 
+from kiro2api.simulator.connection import Connection
 from kiro2api.simulator.script import (
     Cut,
     CutBeforeHead,
@@ -330,3 +331,38 @@ async def test_a_peer_that_leaves_early_leaves_no_trace(
         await stream.send_all(call(simulator)[sent])
     assert (await client.post(GENERATE_PATH, content=BODY)).status_code == 200
     assert len(simulator.requests) == 1
+
+
+async def test_a_peer_that_has_just_left_is_noticed(nursery: trio.Nursery) -> None:
+    """In the very instant before a request takes effect, though nobody has read the end of its connection yet."""
+    simulator = Simulator()
+    await nursery.start(simulator.serve)
+    gate = trio.Event()
+    simulator.enqueue_refresh([WaitFor(gate), Proceed()])
+    stream = await dial(simulator)
+    await stream.send_all(b'POST /refreshToken HTTP/1.1\r\nhost: x\r\ncontent-length: 20\r\n\r\n{"refreshToken":"a"}')
+    [record] = await simulator.wait_requests(1)
+    await trio.testing.wait_all_tasks_blocked()
+    stream.socket.close()
+    gate.set()
+    await record.finished.wait()
+    assert (record.outcome, record.status, simulator.accounts.grants) == ("cut_by_peer", None, [])
+
+
+async def test_a_peer_that_has_broken_off_is_noticed() -> None:
+    """A reset counts as an end, an open connection does not."""
+    listener, stream = await open_pair()
+    async with listener, stream:
+        connection = Connection(listener, admit=lambda _: [], proceed=lambda _: [])
+        assert not connection._has_peer_left()
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        stream.socket.close()
+        assert connection._has_peer_left()
+
+
+async def open_pair() -> tuple[trio.SocketStream, trio.SocketStream]:
+    """Two ends of a connection on the loopback interface."""
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener:
+        ours = await trio.open_tcp_stream("127.0.0.1", listener.socket.getsockname()[1])
+        return await listener.accept(), ours

@@ -1,17 +1,22 @@
 """The simulated service over real sockets: its own answers."""
 
 import json
+from functools import partial
 
 import httpx
 import pytest
 import trio
+import trio.testing
 
+from kiro2api.simulator.account import AccountKind, Quota
 from kiro2api.simulator.accounts import PROFILE_ARN, Accounts
+from kiro2api.simulator.addresses import MODELS_PATH, OIDC_PATH, PROFILES_PATH, USAGE_LIMITS_PATH
 from kiro2api.simulator.model import answer
-from kiro2api.simulator.script import Respond, Step, encode_frame
+from kiro2api.simulator.script import Cut, Proceed, Respond, Step, WaitFor, encode_frame
 from kiro2api.simulator.server import Simulator
 from kiro2api.simulator.service import GENERATE_PATH, REFRESH_PATH, build_refresh_failure
 from tests.unit.simulator.bodies import encode, request, tool, user
+from tests.unit.simulator.records import FORM, build_account
 
 INVALID_BEARER = {
     "message": "The bearer token included in the request is invalid.",
@@ -102,7 +107,14 @@ async def test_another_media_type_is_refused(simulator: Simulator, client: httpx
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("POST", "/"), ("GET", GENERATE_PATH), ("GET", "/ListAvailableModels"), ("PUT", REFRESH_PATH)],
+    [
+        ("POST", "/"),
+        ("GET", GENERATE_PATH),
+        ("POST", "/ListAvailableModels"),
+        ("PUT", REFRESH_PATH),
+        ("GET", "/oidc/us-east-1/token"),
+        ("POST", "/api/us-east-1/refreshToken"),
+    ],
 )
 async def test_an_unknown_operation_is_not_found(client: httpx.AsyncClient, method: str, path: str) -> None:
     """What is no operation brings 404 with the service's name for it, in the body and in the header."""
@@ -202,3 +214,116 @@ async def test_a_scripted_answer_can_be_plain(simulator: Simulator, client: http
     assert response.headers["retry-after"] == "7"
     assert response.headers["content-length"] == "16"
     assert simulator.requests[0].status == 429
+
+
+async def test_a_refresh_by_oidc_over_the_wire(simulator: Simulator, client: httpx.AsyncClient) -> None:
+    """The region is in the address and in the record; all refreshes are counted, waited for and found together."""
+    account = simulator.accounts.add(build_account(AccountKind.IDC, region="eu-west-1"))
+    body = {"clientId": "client", "clientSecret": "secret", "grantType": "refresh_token", "refreshToken": "idc"}
+    good = await client.post(simulator.oidc_url.format(region="eu-west-1"), json=body)
+    foreign = await client.post(simulator.oidc_url.format(region="us-east-1"), json=body)
+    [grant] = await simulator.wait_grants(1)
+    assert [good.status_code, foreign.status_code] == [200, 400]
+    assert good.json()["accessToken"] == grant.access_token
+    assert [(x.region, x.credential) for x in simulator.find_requests(OIDC_PATH)] == [
+        ("eu-west-1", account.name),
+        ("us-east-1", account.name),
+    ]
+    assert (simulator.refreshes, simulator.accounts.refreshes) == (list(simulator.requests), {"idc": 2})
+
+
+async def test_a_refresh_at_an_identity_provider_over_the_wire(simulator: Simulator, client: httpx.AsyncClient) -> None:
+    """A form, as OAuth says."""
+    simulator.accounts.add(build_account(AccountKind.EXTERNAL_IDP))
+    form = {"client_id": "client", "grant_type": "refresh_token", "refresh_token": "external-idp"}
+    response = await client.post(simulator.idp_url, data=form, headers=FORM)
+    [grant] = simulator.accounts.grants
+    assert (response.status_code, response.json()["access_token"]) == (200, grant.access_token)
+    assert simulator.accounts.refreshes == {"external-idp": 1}
+
+
+async def test_the_control_plane_over_the_wire(simulator: Simulator, client: httpx.AsyncClient) -> None:
+    """Everyone who may call has limits, models and a profile; the query and the region are in the record."""
+    url = simulator.control_url
+    limits = await client.get(f"{url}{USAGE_LIMITS_PATH}?origin=AI_EDITOR&resourceType=AGENTIC_REQUEST")
+    models = await client.get(f"{url}{MODELS_PATH}", params={"origin": "AI_EDITOR"})
+    regional = simulator.api_url.format(region="eu-central-1") + PROFILES_PATH
+    elsewhere = await client.post(regional, json={"maxResults": 10})
+    assert [answer.status_code for answer in (limits, models, elsewhere)] == [200, 200, 200]
+    assert elsewhere.json()["profiles"] == []
+    assert [record.credential for record in simulator.requests] == ["mine"] * 3
+    [asked] = simulator.find_requests(USAGE_LIMITS_PATH)
+    assert (asked.query, asked.region) == ({"origin": "AI_EDITOR", "resourceType": "AGENTIC_REQUEST"}, None)
+    assert [record.region for record in simulator.find_requests(PROFILES_PATH)] == ["eu-central-1"]
+
+
+async def test_the_control_plane_fails_on_demand(simulator: Simulator, client: httpx.AsyncClient) -> None:
+    """Its responder sees whose call it is, and may leave the answer to the simulator."""
+    failure: list[Step] = [Respond(500)]
+    simulator.control_responder = lambda record: failure if record.path == MODELS_PATH else None
+    bad = await client.get(MODELS_PATH, params={"origin": "AI_EDITOR"})
+    good = await client.get(USAGE_LIMITS_PATH)
+    assert (bad.status_code, good.status_code) == (500, 200)
+
+
+async def test_a_scripted_answer_is_paid_too(simulator: Simulator, client: httpx.AsyncClient) -> None:
+    """The quota counts calls that were not refused; the model's answer is not refused for what the call itself took."""
+    simulator.accounts["mine"].quota = Quota(limit=2.0)
+    simulator.enqueue([Respond(500)], [Proceed()])
+    statuses = [(await client.post(GENERATE_PATH, content=BODY)).status_code for _ in range(3)]
+    assert statuses == [500, 200, 402]
+
+
+async def test_a_grant_is_written_when_the_answer_is(simulator: Simulator, client: httpx.AsyncClient) -> None:
+    """A refresh takes effect while its answer is held; the history says so, and later that the answer went out."""
+    gate = trio.Event()
+    simulator.enqueue_refresh([Proceed(hold=[WaitFor(gate)])])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(client.post, REFRESH_PATH, json={"refreshToken": "a"}))
+        [grant] = await simulator.wait_grants(1)
+        written_before = grant.written
+        gate.set()
+    [record] = simulator.refreshes
+    await record.finished.wait()
+    assert (written_before, grant.written, record.grant) == (False, True, grant)
+
+
+@pytest.mark.parametrize("takes_effect", [False, True])
+async def test_a_peer_that_leaves_changes_nothing(nursery: trio.Nursery, takes_effect: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """Before a refresh takes effect its sender can leave without harm; afterwards the answer is lost."""
+    simulator = Simulator(accounts=Accounts(["a"], rotate=True, detect_reuse=True))
+    await nursery.start(simulator.serve)
+    gate = WaitFor(trio.Event())
+    simulator.enqueue_refresh([Proceed(hold=[gate])] if takes_effect else [gate, Proceed()])
+    async with httpx.AsyncClient(trust_env=False) as client:
+        with trio.move_on_after(30) as scope:
+            nursery.start_soon(cancel_at_arrival, simulator, scope, int(takes_effect))
+            await client.post(simulator.refresh_url, json={"refreshToken": "a"})
+    assert scope.cancelled_caught
+    [record] = simulator.refreshes
+    await record.finished.wait()
+    gate.event.set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert record.outcome == "cut_by_peer"
+    assert [grant.written for grant in simulator.accounts.grants] == [False] * takes_effect
+    assert (simulator.accounts.list_live("a") == ["a"]) is not takes_effect
+
+
+async def cancel_at_arrival(simulator: Simulator, scope: trio.CancelScope, grants: int) -> None:
+    """Cancels ``scope`` when a refresh has arrived, and so many grants were made."""
+    await simulator.wait_requests(1, path=REFRESH_PATH)
+    await simulator.wait_grants(grants)
+    scope.cancel("the test's client leaves")
+
+
+async def test_an_answer_can_be_lost_after_it_took_effect(nursery: trio.Nursery) -> None:
+    """The connection breaks between the rotation and the first byte of the answer."""
+    simulator = Simulator(accounts=Accounts(["a"], rotate=True, detect_reuse=True))
+    await nursery.start(simulator.serve)
+    simulator.enqueue_refresh([Proceed(hold=[Cut()])])
+    async with httpx.AsyncClient(trust_env=False) as client:
+        with pytest.raises(httpx.ReadError):
+            await client.post(simulator.refresh_url, json={"refreshToken": "a"})
+        again = await client.post(simulator.refresh_url, json={"refreshToken": "a"})
+    assert (again.status_code, simulator.accounts.reuses) == (401, {"a": 1})
+    assert [grant.written for grant in simulator.accounts.grants] == [False]
