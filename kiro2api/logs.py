@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -22,12 +23,12 @@ from typing import Literal, TextIO, override
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from kiro2api.loglines import LogFormat, build_formatter
+from kiro2api.loglines import LogFormat, Redactor, build_formatter
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 PROGRAM_LOGGER = "kiro2api"
-WORDY_LOGGERS = ("httpx", "httpcore", "httpx2", "httpcore2", "hpack", "h2", "hypercorn.error")
+WORDY_LOGGERS = ("httpx", "httpcore", "httpx2", "httpcore2", "hpack", "h2", "hypercorn.error", "coredis")
 """Libraries that log URLs or header values below WARNING, or what we say ourselves."""
 
 MAX_QUEUED_LINES = 10_000
@@ -70,8 +71,10 @@ class Logs:
             output.stop(deadline)
 
 
-def configure_logging(*, level: LogLevel, log_format: LogFormat, file: Path | None, console: bool) -> Logs:
-    """Send all log lines of this process to standard error (``console``) and to ``file``.
+def configure_logging(
+    *, level: LogLevel, log_format: LogFormat, file: Path | None, console: bool, secrets: Iterable[str] = ()
+) -> Logs:
+    """Send all log lines of this process to standard error (``console``) and to ``file``, without ``secrets``.
 
     Libraries log from INFO upwards at most, those that log URLs and headers from WARNING: at DEBUG some of them
     write out what they send.
@@ -79,12 +82,14 @@ def configure_logging(*, level: LogLevel, log_format: LogFormat, file: Path | No
     Returns:
         The outputs, for the caller to close. A process that was forked has to configure its own.
     """
-    screen = _Console(log_format)
+    redactor = Redactor(secrets)
+    screen = _Console(log_format, redactor)
     outputs: tuple[_Output, ...] = (screen,)
     handlers: list[logging.Handler] = [screen] if console else []
     if file is not None:
         # Before the screen, which gets what it cannot write.
-        outputs = (_File(file, log_format, screen=screen, is_copied_to_screen=console), screen)
+        formatter = build_formatter(log_format, colour=False, redactor=redactor)
+        outputs = (_File(file, formatter, screen=screen, is_copied_to_screen=console), screen)
         handlers.append(outputs[0])
     if not handlers:
         # Without any handler, the standard library prints warnings to standard error by itself.
@@ -111,9 +116,9 @@ def configure_logging(*, level: LogLevel, log_format: LogFormat, file: Path | No
 class _Output(logging.Handler, ABC):
     """A place that lines go to, by a queue and a thread of its own, which begins with the first line."""
 
-    def __init__(self, log_format: LogFormat, *, colour: bool) -> None:
+    def __init__(self, formatter: logging.Formatter) -> None:
         super().__init__()
-        self.setFormatter(build_formatter(log_format, colour=colour))
+        self.setFormatter(formatter)
         # Its put may be interrupted by another: a finaliser that logs while a line is queued locks nobody out.
         self._queue: SimpleQueue[str | threading.Event | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -212,10 +217,11 @@ class _Console(_Output):
     buffer's lock, and the interpreter aborts when it cannot have that at its end.
     """
 
-    def __init__(self, log_format: LogFormat) -> None:
+    def __init__(self, log_format: LogFormat, redactor: Redactor) -> None:
         # A process that was started without standard error has None there.
         self._stream: TextIO | None = sys.stderr
-        super().__init__(log_format, colour=getattr(self._stream, "isatty", bool)())
+        colour = getattr(self._stream, "isatty", bool)()
+        super().__init__(build_formatter(log_format, colour=colour, redactor=redactor))
 
     @override
     def write_line(self, line: str) -> None:
@@ -248,8 +254,10 @@ class _File(_Output):
     disk refused is not tried again.
     """
 
-    def __init__(self, path: Path, log_format: LogFormat, *, screen: _Console, is_copied_to_screen: bool) -> None:
-        super().__init__(log_format, colour=False)
+    def __init__(
+        self, path: Path, formatter: logging.Formatter, *, screen: _Console, is_copied_to_screen: bool
+    ) -> None:
+        super().__init__(formatter)
         self._path = path.absolute()
         self._screen = screen
         self._is_copied_to_screen = is_copied_to_screen

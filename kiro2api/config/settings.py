@@ -1,33 +1,46 @@
-"""The settings of a running proxy: environment and ``.env`` file to one frozen object, or every fault in one error.
+"""The settings of a running proxy, as one frozen object.
 
 Each variable stands here once, as a field: the field's name in capitals is the variable, its default and its
-description are what ``.env.example`` and the README repeat. A value that is empty or blank counts as unset. No fault
-or warning repeats a value: a secret may have been put into the wrong variable.
+description are what ``.env.example`` and the README repeat. Fields without a description are no variables. No warning
+repeats a value: a secret may have been put into the wrong variable.
 """
 
-import json
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from kiro2api.config.values import (
-    MIN_CLIENT_KEY_LENGTH,
+from kiro2api.config.addresses import (
+    REDIS_SCHEMES,
+    Host,
+    OptionalRegion,
+    OptionalUrl,
+    Origins,
+    RegionalUrl,
+    StateUrl,
+    Url,
+    Urls,
+    is_loopback,
+)
+from kiro2api.config.keys import (
+    MIN_KEY_LENGTH,
     PUBLISHED_CLIENT_KEYS,
-    Allowed,
+    AdminKey,
+    ClientKey,
+    StateKey,
+    default_client_key,
+)
+from kiro2api.config.values import (
     ByteCount,
     CertificateFile,
-    ClientKey,
     Count,
     CountOrZero,
+    CredentialChoice,
     DescriptionLength,
     GinMode,
-    Host,
+    HomePath,
     KeyFile,
     LogFormat,
     LogLevel,
@@ -35,51 +48,22 @@ from kiro2api.config.values import (
     ModelMap,
     OptionalCount,
     OptionalSeconds,
-    Origins,
     Port,
     Seconds,
+    SecondsOrZero,
     Switch,
-    Url,
-    default_client_key,
     default_level,
-    is_loopback,
 )
-from kiro2api.errors import Kiro2ApiError
 
-EXIT_CONFIG = 78
-"""Exit code for unusable settings: EX_CONFIG of sysexits.h, so that a supervisor can tell it from a crash."""
-
-PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-
-
-class Fault(NamedTuple):
-    """One variable that cannot be used as it is."""
-
-    name: str
-    problem: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.problem}. {self.remedy}."
-
-
-class ConfigurationError(Kiro2ApiError):
-    """The settings cannot be used; ``faults`` has every reason, in the order of the fields."""
-
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
-        lines = [f"  {fault}" for fault in faults]
-        super().__init__("\n".join(["The configuration cannot be used:", *lines]))
-        self.faults = faults
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variable:
-    """What the documentation says about one variable."""
-
-    name: str
-    default: str
-    """As it would be written in a ``.env`` file; empty if there is none."""
-    meaning: str
+OLD_NAMES: Mapping[str, str] = {
+    "REFRESH_TOKEN": "AWS_REFRESHTOKEN",
+    "BULK_REFRESH_TOKENS": "AWS_REFRESHTOKEN",
+    "AUTH_METHOD": "KIRO_AUTH_TOKEN",
+    "IDC_CLIENT_ID": "KIRO_AUTH_TOKEN",
+    "IDC_CLIENT_SECRET": "KIRO_AUTH_TOKEN",
+    "IDC_REFRESH_TOKEN": "KIRO_AUTH_TOKEN",
+}
+"""Variables of the original's versions, and what has taken their place."""
 
 
 class Settings(BaseSettings):
@@ -96,8 +80,20 @@ class Settings(BaseSettings):
     )
 
     aws_refreshtoken: SecretStr | None = Field(
-        default=None, description="Refresh tokens of your own Kiro accounts, separated by commas; needed to serve."
+        default=None, description="Refresh tokens of your own Kiro logins by Google or GitHub, separated by commas."
     )
+    kiro_auth_token: SecretStr | None = Field(
+        default=None,
+        description="Credentials as JSON, as in later versions of the original; or the path of such a file; or auto: "
+        "what Kiro's own programs keep on this machine.",
+    )
+    kiro_token_file: HomePath = Field(
+        default=None, description="Token file of the Kiro IDE, which goes on using it; ~ is your home."
+    )
+    kiro_cli_store: HomePath = Field(
+        default=None, description="SQLite store of kiro-cli or the Amazon Q CLI, which goes on using it."
+    )
+    kiro_api_key: SecretStr | None = Field(default=None, description="API keys of Kiro, separated by commas.")
     host: Host = Field(
         default="127.0.0.1",
         description="Address to listen on; 0.0.0.0 lets other machines in and needs KIRO_CLIENT_TOKEN.",
@@ -106,6 +102,9 @@ class Settings(BaseSettings):
     kiro_client_token: ClientKey = Field(
         default_factory=default_client_key,
         description="Key that clients must send; the default holds only while HOST is a loopback address.",
+    )
+    kiro_admin_token: AdminKey = Field(
+        default=None, description="Key for /admin, and not the clients' one; unset, nobody is let in there."
     )
     port: Port = Field(default=8080, description="Port to listen on; 0 takes a free one.")
     tls_cert_file: CertificateFile = Field(
@@ -172,16 +171,36 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="JSON object of client model names and the upstream model ids they stand for, looked up first.",
     )
+    model_fallback: Switch = Field(
+        default=True,
+        description="Whether a model that no credential has is replaced by the nearest of its family.",
+    )
     cors_origins: Origins = Field(
         default=(),
         description="Web origins that browsers may call from, separated by commas; empty sends no CORS headers.",
     )
-    # As reported in 2026, this host still answers the path-style request, though no longer for every credential, while
-    # its successor runtime.*.kiro.dev has been seen to refuse that request with 400.
-    kiro_upstream_url: Url = Field(default="https://q.us-east-1.amazonaws.com", description="Base URL of the upstream.")
+    kiro_upstream_url: Urls = Field(
+        default=(),
+        description="Base URLs of the upstream, separated by commas, in the order in which they are tried; unset, the "
+        "hosts of the credential's region.",
+    )
+    kiro_control_url: OptionalUrl = Field(
+        default=None,
+        description="Base URL for profiles, limits and models; unset, the hosts of the credential's region.",
+    )
+    kiro_api_region: OptionalRegion = Field(
+        default=None, description="AWS region of the upstream's hosts; unset, each credential's own."
+    )
+    kiro_builder_id_profile: Switch = Field(
+        default=True, description="Whether a placeholder profile is sent for a Builder ID whose account lists none."
+    )
     kiro_refresh_url: Url = Field(
         default="https://prod.us-east-1.auth.desktop.kiro.dev/refreshToken",
-        description="URL that trades a refresh token for an access token.",
+        description="URL that trades the refresh token of a social login for an access token.",
+    )
+    kiro_oidc_url: RegionalUrl = Field(
+        default="https://oidc.{region}.amazonaws.com/token",
+        description="The same for Builder IDs and IAM Identity Center; {region} becomes the login's region.",
     )
     kiro_connect_timeout: Seconds = Field(
         default=10, description="Longest time, in seconds, to connect to the upstream."
@@ -206,7 +225,32 @@ class Settings(BaseSettings):
     shutdown_grace: Seconds = Field(
         default=25, description="Time, in seconds, that running answers have to end when the proxy is told to stop."
     )
-    workers: Count = Field(default=1, description="Processes that share the port; they share nothing else.")
+    credential_choice: CredentialChoice = Field(
+        default="round-robin",
+        description="Which credential a new conversation gets: round-robin, least-used, or sequential, which stays on "
+        "one until it is used up.",
+    )
+    limits_interval: SecondsOrZero = Field(
+        default=900, description="Time, in seconds, between looks at the credentials' limits and models; 0 for none."
+    )
+    state_url: StateUrl = Field(
+        default=None,
+        description="Where refreshed credentials are kept: memory:, file:/folder, redis:// or rediss://; unset, "
+        "kiro2api in $XDG_STATE_HOME or in ~/.local/state.",
+    )
+    state_key: StateKey = Field(
+        default=None, description="Secret that seals what is kept there, 16 characters or more; needed with Redis."
+    )
+    replicas: Count = Field(
+        default=1, description="Instances of the proxy that use the same credentials; several need a Redis."
+    )
+    workers: Count = Field(
+        default=1, description="Processes that share the port and, unless it is in memory, what STATE_URL is about."
+    )
+    secret_files: Mapping[str, Path] = Field(default_factory=dict)
+    """Where the value of a secret variable was read, by the variable's name, so that it can be read again."""
+    old_names: tuple[str, ...] = ()
+    """Variables of the original that are set, and not read."""
 
     @classmethod
     def settings_customise_sources(
@@ -223,125 +267,31 @@ class Settings(BaseSettings):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the operator should be told at the start, loudly; without values."""
+        return (*self._warn_of_keys(), *self._warn_of_state(), *map(_describe_old_name, self.old_names))
+
+    def _warn_of_keys(self) -> Iterator[str]:
         key = self.kiro_client_token.get_secret_value()
         published = key in PUBLISHED_CLIENT_KEYS
-        found = []
-        if not is_loopback(self.host) and (published or len(key) < MIN_CLIENT_KEY_LENGTH):
-            found.append(
+        if not is_loopback(self.host) and (published or len(key) < MIN_KEY_LENGTH):
+            yield (
                 "KIRO_CLIENT_TOKEN is short or published, and HOST lets other machines in: anyone who finds the port "
-                f"can spend your quota. Set it to a secret of at least {MIN_CLIENT_KEY_LENGTH} characters."
+                f"can spend your quota. Set it to a secret of at least {MIN_KEY_LENGTH} characters."
             )
         elif published:
-            found.append("KIRO_CLIENT_TOKEN is a published default: every program on this machine can use the proxy.")
+            yield "KIRO_CLIENT_TOKEN is a published default: every program on this machine can use the proxy."
+        admin_key = self.kiro_admin_token
+        if admin_key is not None and len(admin_key.get_secret_value()) < MIN_KEY_LENGTH:
+            yield f"KIRO_ADMIN_TOKEN is short: it can be guessed. Set it to at least {MIN_KEY_LENGTH} characters."
         if "*" in self.cors_origins:
-            found.append("CORS_ORIGINS is *: any web page that knows the client key can use the proxy.")
-        return tuple(found)
+            yield "CORS_ORIGINS is *: any web page that knows the client key can use the proxy."
+
+    def _warn_of_state(self) -> Iterator[str]:
+        url = urlsplit("" if self.state_url is None else self.state_url.get_secret_value())
+        if url.scheme == "redis" and url.password and not is_loopback(url.hostname or ""):
+            yield "STATE_URL sends its password over the network in clear text: rediss:// does not."
+        if self.replicas > 1 and url.scheme not in REDIS_SCHEMES:
+            yield "REPLICAS is above 1, and STATE_URL is no Redis: a refresh by one replica may log the others out."
 
 
-def list_variables() -> tuple[Variable, ...]:
-    """Every variable with its default and meaning, in the order of the fields."""
-    defaults = Settings()
-    return tuple(
-        Variable(name=name.upper(), default=_render_default(getattr(defaults, name)), meaning=field.description or "")
-        for name, field in Settings.model_fields.items()
-    )
-
-
-def _render_default(value: object) -> str:
-    match value:
-        case None | ():
-            return ""
-        case SecretStr():
-            return value.get_secret_value()
-        case bool():
-            return str(value).lower()
-        case float():
-            return f"{value:g}"
-        case Mapping():
-            return json.dumps(dict(value))
-        case _:
-            return str(value)
-
-
-def load_settings(
-    environ: Mapping[str, str] | None = None,
-    *,
-    dotenv: Path | None = Path(".env"),
-    require_credentials: bool,
-) -> Settings:
-    """The settings of this process.
-
-    Args:
-        environ: Variables, by default the process's; they win over the file's.
-        dotenv: File of further variables, which may be missing; ``None`` reads none.
-        require_credentials: Whether an upstream credential has to be there.
-
-    Raises:
-        ConfigurationError: With all faults of all variables.
-    """
-    try:
-        written = _read_dotenv(dotenv)
-    except (OSError, UnicodeDecodeError):
-        fault = Fault(str(dotenv), "the file cannot be read", "Make it a readable UTF-8 text file")
-        raise ConfigurationError((fault,)) from None
-    values = _collect(written) | _collect(os.environ if environ is None else environ)
-    faults: list[Fault] = []
-    if require_credentials and not values.get("AWS_REFRESHTOKEN", "").strip(" ,"):
-        faults.append(
-            Fault("AWS_REFRESHTOKEN", "it holds no refresh token", "Set it to one, or several separated by commas")
-        )
-    try:
-        settings = Settings(**values)  # type: ignore[arg-type]  # the values are text, which validation turns into types
-    except ValidationError as exc:
-        faults.extend(_parse_faults(exc))
-        raise ConfigurationError(tuple(faults)) from None
-    if faults:
-        raise ConfigurationError(tuple(faults))
-    return settings
-
-
-def _read_dotenv(path: Path | None) -> Mapping[str, str | None]:
-    if path is None:
-        return {}
-    return DotEnvSettingsSource(Settings, env_file=path, case_sensitive=True).env_vars
-
-
-def _collect(variables: Mapping[str, str | None]) -> dict[str, str]:
-    names = [name.upper() for name in Settings.model_fields]
-    found = {name: (variables.get(name) or "").strip() for name in names}
-    return {name: value for name, value in found.items() if value}
-
-
-def _parse_faults(error: ValidationError) -> list[Fault]:
-    """A fault for each variable; one whose default hangs on another faulty variable has none of its own."""
-    faults: dict[str, Fault] = {}
-    for detail in error.errors(include_url=False, include_input=False):
-        if detail["type"] != "default_factory_not_called":
-            name = str(detail["loc"][0]).upper()
-            faults.setdefault(name, Fault(name, _describe(detail), f"Set it to {_allowed(name)}"))
-    return list(faults.values())
-
-
-def _describe(detail: ErrorDetails) -> str:
-    own = detail.get("ctx", {}).get("error")
-    return str(own) if own is not None else detail["msg"].replace("Input should", "it should")
-
-
-def _allowed(name: str) -> str:
-    annotations = Settings.model_fields[name.lower()].metadata
-    return next(item.values for item in annotations if isinstance(item, Allowed))
-
-
-def list_proxies(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Variable and ``host:port`` of each outgoing proxy that the environment names, without its user and password.
-
-    httpx obeys these variables; the start of the log says so, lest access tokens take a detour unnoticed.
-    """
-    variables = os.environ if environ is None else environ
-    found = {}
-    for name in PROXY_VARIABLES:
-        # httpx reads both spellings, and the lower one wins.
-        url = variables.get(name.lower()) or variables.get(name)
-        if url:
-            found[name] = url.rpartition("://")[2].rpartition("@")[2].partition("/")[0]
-    return found
+def _describe_old_name(name: str) -> str:
+    return f"{name} is not read, unlike in the original: put its value into {OLD_NAMES[name]}."

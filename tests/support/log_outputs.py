@@ -27,8 +27,9 @@ class Start:
         log_format: LogFormat = "json",
         file: Path | None = None,
         console: bool = True,
+        secrets: tuple[str, ...] = (),
     ) -> Logs:
-        logs = configure_logging(level=level, log_format=log_format, file=file, console=console)
+        logs = configure_logging(level=level, log_format=log_format, file=file, console=console, secrets=secrets)
         self._started.append(logs)
         return self._stack.enter_context(closing(logs))
 

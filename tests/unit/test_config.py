@@ -9,29 +9,16 @@ from pydantic import SecretStr, ValidationError
 from kiro2api.config import (
     EXIT_CONFIG,
     ConfigurationError,
-    Fault,
     Settings,
     is_loopback,
     list_proxies,
     list_variables,
     load_settings,
 )
+from tests.support.settings import Environ, list_faults, load
 
 SECRET = "correct-horse-battery-staple"
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - nothing is bound to it
-
-
-type Environ = dict[str, str]
-
-
-def _load(environ: Environ, dotenv: Path | None = None, *, require_credentials: bool = False) -> Settings:
-    return load_settings(environ, dotenv=dotenv, require_credentials=require_credentials)
-
-
-def _faults(environ: Environ, dotenv: Path | None = None, *, require_credentials: bool = False) -> list[Fault]:
-    with pytest.raises(ConfigurationError) as caught:
-        _load(environ, dotenv, require_credentials=require_credentials)
-    return list(caught.value.faults)
 
 
 def _with_key(key: str | None) -> Environ:
@@ -53,7 +40,7 @@ def test_nothing_set() -> None:
     """An empty environment gives the documented defaults."""
     shown = {variable.name: variable.default for variable in list_variables()}
 
-    assert _load({}) == Settings()
+    assert load({}) == Settings()
     assert shown["HOST"] == "127.0.0.1"
     assert shown["KIRO_CLIENT_TOKEN"] == "123456"
     assert shown["REQUEST_TIMEOUT_MINUTES"] == "15"
@@ -67,7 +54,7 @@ def test_every_variable_has_a_meaning() -> None:
     variables = list_variables()
 
     assert [variable.name for variable in variables if not variable.meaning.endswith(".")] == []
-    assert _load({variable.name: variable.default for variable in variables}) == Settings()
+    assert load({variable.name: variable.default for variable in variables}) == Settings()
 
 
 @pytest.mark.parametrize(
@@ -93,21 +80,30 @@ def test_every_variable_has_a_meaning() -> None:
         ("MAX_WAITING", "0", 0),
         ("MAX_WAIT", "0.5", 0.5),
         ("MAX_CONNECTIONS", "9", 9),
-        ("KIRO_UPSTREAM_URL", "https://eu.example/base/", "https://eu.example/base"),
-        ("KIRO_UPSTREAM_URL", "http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+        ("KIRO_UPSTREAM_URL", "https://eu.example/base/", ("https://eu.example/base",)),
+        ("KIRO_UPSTREAM_URL", "http://127.0.0.1:9000", ("http://127.0.0.1:9000",)),
         ("KIRO_REFRESH_URL", "http://[::1]:9000/refreshToken", "http://[::1]:9000/refreshToken"),
         ("MODEL_MAP", '{"gpt-4o": "claude-sonnet-4"}', {"gpt-4o": "claude-sonnet-4"}),
         ("CORS_ORIGINS", "https://A.example/, ,app://obsidian.md", ("https://a.example", "app://obsidian.md")),
         ("CORS_ORIGINS", "*", ("*",)),
         ("KIRO_FIRST_BYTE_TIMEOUT", "90", 90.0),
         ("HTTP2", "off", False),
+        ("CREDENTIAL_CHOICE", "Least-Used", "least-used"),
+        ("LIMITS_INTERVAL", "0", 0.0),
+        ("MODEL_FALLBACK", "off", False),
+        ("KIRO_BUILDER_ID_PROFILE", "no", False),
+        ("REPLICAS", "3", 3),
+        ("KIRO_API_KEY", "ksk_a,ksk_b", SecretStr("ksk_a,ksk_b")),
+        ("KIRO_AUTH_TOKEN", " auto ", SecretStr("auto")),
+        ("KIRO_TOKEN_FILE", "~/kiro.json", Path.home() / "kiro.json"),
+        ("KIRO_CLI_STORE", "/var/lib/kiro/data.sqlite3", Path("/var/lib/kiro/data.sqlite3")),
         ("SEND_TIMEOUT", "30", 30.0),
         ("HEADER_TIMEOUT", "5", 5.0),
     ],
 )
 def test_value(name: str, text: str, value: object) -> None:
     """A variable's text becomes the value of its type."""
-    assert getattr(_load({name: text}), name.lower()) == value
+    assert getattr(load({name: text}), name.lower()) == value
 
 
 @pytest.mark.parametrize(
@@ -137,6 +133,11 @@ def test_value(name: str, text: str, value: object) -> None:
         ("MAX_WAITING", "-1"),
         ("MAX_WAIT", "0"),
         ("MAX_CONNECTIONS", "0"),
+        ("CREDENTIAL_CHOICE", "random"),
+        ("LIMITS_INTERVAL", "-1"),
+        ("LIMITS_INTERVAL", "inf"),
+        ("MODEL_FALLBACK", "perhaps"),
+        ("REPLICAS", "0"),
         ("KIRO_UPSTREAM_URL", "q.us-east-1.amazonaws.com"),
         ("KIRO_UPSTREAM_URL", "ftp://q.example"),
         ("KIRO_UPSTREAM_URL", "https://"),
@@ -157,7 +158,7 @@ def test_value(name: str, text: str, value: object) -> None:
 )
 def test_fault(name: str, text: str) -> None:
     """A value that a variable does not take is one fault, which names the variable and what it takes."""
-    (fault,) = _faults({name: text})
+    (fault,) = list_faults({name: text})
 
     assert fault.name == name
     assert fault.remedy.startswith("Set it to ")
@@ -166,7 +167,7 @@ def test_fault(name: str, text: str) -> None:
 def test_all_faults_at_once() -> None:
     """One error has every fault, of values, of what is missing and of what belongs together, a line for each."""
     with pytest.raises(ConfigurationError) as caught:
-        _load(
+        load(
             {"HOST": ANY_ADDRESS, "PORT": "abc", "GIN_MODE": "x", "KIRO_REFRESH_URL": "http://a.example"},
             require_credentials=True,
         )
@@ -179,21 +180,11 @@ def test_all_faults_at_once() -> None:
     assert lines[2].endswith(". Set it to a whole number from 0 to 65535.")
 
 
-@pytest.mark.parametrize("value", [None, "", "  ", " , ,"])
-def test_credentials_are_required_to_serve(value: str | None) -> None:
-    """Without a refresh token there is nothing to serve with; a demo needs none."""
-    environ = {} if value is None else {"AWS_REFRESHTOKEN": value}
-
-    assert [fault.name for fault in _faults(environ, require_credentials=True)] == ["AWS_REFRESHTOKEN"]
-    assert _load(environ).port == 8080
-    assert _load({"AWS_REFRESHTOKEN": "one"}, require_credentials=True).aws_refreshtoken == SecretStr("one")
-
-
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost", "LOCALHOST"])
 @pytest.mark.parametrize("key", [None, "", " "])
 def test_default_client_key_on_loopback(host: str, key: str | None) -> None:
     """Where only this machine can call, an unset or blank key is the original's default, with a warning."""
-    settings = _load({"HOST": host} | _with_key(key))
+    settings = load({"HOST": host} | _with_key(key))
 
     assert settings.kiro_client_token.get_secret_value() == "123456"
     assert [warning.split()[0] for warning in settings.warnings] == ["KIRO_CLIENT_TOKEN"]
@@ -203,7 +194,7 @@ def test_default_client_key_on_loopback(host: str, key: str | None) -> None:
 @pytest.mark.parametrize("key", [None, "", " "])
 def test_client_key_is_required_elsewhere(host: str, key: str | None) -> None:
     """Where other machines can call, an unset or blank key is refused, with what to set."""
-    faults = _faults({"HOST": host} | _with_key(key))
+    faults = list_faults({"HOST": host} | _with_key(key))
 
     assert [fault.name for fault in faults] == ["KIRO_CLIENT_TOKEN"]
     assert faults[0].remedy == "Set it to a secret of at least 16 characters, or HOST to 127.0.0.1"
@@ -222,7 +213,7 @@ def test_client_key_is_required_elsewhere(host: str, key: str | None) -> None:
 )
 def test_weak_client_key_is_a_warning(host: str, key: str, count: int) -> None:
     """A key that was set by hand is used, however weak; the warning about it does not repeat it."""
-    settings = _load({"HOST": host, "KIRO_CLIENT_TOKEN": key})
+    settings = load({"HOST": host, "KIRO_CLIENT_TOKEN": key})
 
     assert settings.kiro_client_token.get_secret_value() == key
     assert len(settings.warnings) == count
@@ -231,7 +222,7 @@ def test_weak_client_key_is_a_warning(host: str, key: str, count: int) -> None:
 
 def test_any_origin_is_a_warning() -> None:
     """Letting any web page call is allowed, and said."""
-    settings = _load({"KIRO_CLIENT_TOKEN": SECRET, "CORS_ORIGINS": "*"})
+    settings = load({"KIRO_CLIENT_TOKEN": SECRET, "CORS_ORIGINS": "*"})
 
     assert [warning.split()[0] for warning in settings.warnings] == ["CORS_ORIGINS"]
 
@@ -248,14 +239,14 @@ def test_any_origin_is_a_warning() -> None:
 )
 def test_gin_mode_only_fills_in_the_level(environ: dict[str, str], level: str) -> None:
     """The original's debug mode logs more, unless the level is set."""
-    assert _load(environ).log_level == level
+    assert load(environ).log_level == level
 
 
 def test_environment_wins_over_file(tmp_path: Path) -> None:
     """The file fills in what the environment leaves out or empty; what neither knows is ignored."""
     dotenv = _write_dotenv(tmp_path, 'PORT=1\nLOG_LEVEL="error"\nexport LOG_FORMAT=json # form\nOTHER=x\nport=5\n')
 
-    settings = _load({"PORT": "2", "LOG_LEVEL": "", "log_format": "text", "HOME": "/"}, dotenv)
+    settings = load({"PORT": "2", "LOG_LEVEL": "", "log_format": "text", "HOME": "/"}, dotenv)
 
     assert (settings.port, settings.log_level, settings.log_format) == (2, "error", "json")
 
@@ -274,7 +265,7 @@ def test_process_environment_is_the_default(tmp_path: Path, monkeypatch: pytest.
 
 def test_missing_file(tmp_path: Path) -> None:
     """A ``.env`` file need not be there."""
-    assert _load({}, tmp_path / ".env") == Settings()
+    assert load({}, tmp_path / ".env") == Settings()
 
 
 def test_file_in_another_encoding(tmp_path: Path) -> None:
@@ -282,14 +273,14 @@ def test_file_in_another_encoding(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_bytes("PORT=1\n".encode("utf-16"))
 
-    assert [fault.name for fault in _faults({}, path)] == [str(path)]
+    assert [fault.name for fault in list_faults({}, path)] == [str(path)]
 
 
 def test_secrets_are_masked() -> None:
     """No text form of the settings, nor of the errors about them, has a secret."""
-    settings = _load({"AWS_REFRESHTOKEN": SECRET, "KIRO_CLIENT_TOKEN": SECRET})
+    settings = load({"AWS_REFRESHTOKEN": SECRET, "KIRO_CLIENT_TOKEN": SECRET})
     with pytest.raises(ConfigurationError) as caught:
-        _load({"AWS_REFRESHTOKEN": SECRET, "HOST": SECRET + "!", "PORT": SECRET, "KIRO_UPSTREAM_URL": SECRET})
+        load({"AWS_REFRESHTOKEN": SECRET, "HOST": SECRET + "!", "PORT": SECRET, "KIRO_UPSTREAM_URL": SECRET})
     with pytest.raises(ValidationError) as invalid:
         Settings.model_validate({"PORT": SECRET})
 
@@ -343,7 +334,7 @@ def certificate(tmp_path: Path) -> Environ:
 
 def test_tls_takes_a_certificate_and_its_key(certificate: Environ) -> None:
     """Both are files that TLS can be spoken with."""
-    settings = _load(certificate)
+    settings = load(certificate)
 
     assert [str(settings.tls_cert_file), str(settings.tls_key_file)] == list(certificate.values())
 
@@ -361,7 +352,7 @@ def test_tls_takes_a_certificate_and_its_key(certificate: Environ) -> None:
 )
 def test_tls_fault(change: Environ, name: str, problem: str, certificate: Environ) -> None:
     """One fault, which says what is wrong and does not show what is in the file."""
-    (fault,) = _faults(certificate | change)
+    (fault,) = list_faults(certificate | change)
 
     assert fault.name == name
     assert problem in fault.problem
@@ -372,6 +363,6 @@ def test_tls_with_the_key_of_another_certificate(certificate: Environ, tmp_path:
     other = tmp_path / "other.pem"
     trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(other)
 
-    (fault,) = _faults(certificate | {"TLS_KEY_FILE": str(other)})
+    (fault,) = list_faults(certificate | {"TLS_KEY_FILE": str(other)})
 
     assert "KEY_VALUES_MISMATCH" in fault.problem
