@@ -166,3 +166,31 @@ def _describe_leaves(error: BaseException) -> Iterator[str]:
     for frame, line in walk_tb(error.__traceback__):
         place = f" at {PurePath(frame.f_code.co_filename).name}:{line}"
     yield type(error).__name__ + place
+
+
+async def see_through[T](function: Callable[[], Awaitable[T]], *, grace: float) -> T:
+    """What ``function`` returns or raises; a cancellation from outside stops it only ``grace`` seconds later.
+
+    The cancellation is raised all the same, after that. For work whose result would be lost for ever.
+    """
+    result: list[T] = []
+    defect: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope(shield=True) as shield:
+            nursery.start_soon(_wait_to_shorten, shield, grace)
+            try:
+                result.append(await function())
+            except Exception as error:  # noqa: BLE001 - raised again outside the nursery, which would wrap it
+                defect = error
+        nursery.cancel_scope.cancel("the work is done")
+    if defect is not None:
+        raise defect
+    return result[0]
+
+
+async def _wait_to_shorten(shield: trio.CancelScope, grace: float) -> None:
+    try:
+        await trio.sleep_forever()
+    except trio.Cancelled:
+        shield.deadline = trio.current_time() + grace
+        raise

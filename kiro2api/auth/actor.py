@@ -1,28 +1,27 @@
 """One task per credential that keeps its access token fresh.
 
-- Only the credential's own task refreshes it: two refreshes of one credential at a time cannot happen. Requests wait
-  for a *flight*; a request that is cancelled leaves the flight alone.
+- Only the credential's own task refreshes it: two refreshes of one credential at a time cannot happen in this process,
+  and :mod:`kiro2api.auth.renewal` sees to the others. Requests wait for a *flight*; a request that is cancelled leaves
+  the flight alone.
 - A refresh is *advisory* ahead of expiry, while the access token is handed out as before, and *mandatory* shortly
   before expiry or once the upstream has refused the token. A token that lives is used on when its refresh fails.
-- A refresh token that an answer brings replaces the old one before the access token of that answer is handed out.
 - A refused access token is known by its generation: fifty requests refused with one generation cause one refresh.
 - Expiry is read from the injected clock, waiting is Trio's.
 """
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import trio
 
-from kiro2api.auth.credentials import AccessToken, Credential
-from kiro2api.auth.errors import RefreshError, RefreshRejectedError
-from kiro2api.auth.pool import CredentialPool
-from kiro2api.auth.refresh import (
-    Refreshed,
-    build_schedule,
-)
-from kiro2api.supervision import Log
+from kiro2api.auth.credentials import AccessToken, ApiKey, Credential
+from kiro2api.auth.errors import RefreshError, RefreshRefusedError, RefreshRejectedError
+from kiro2api.auth.pool import CredentialPool, RefreshVerdict
+from kiro2api.auth.refresh import MAX_LIFETIME_SECONDS, build_schedule
+from kiro2api.auth.renewal import RenewalTools, Renewer
+from kiro2api.auth.state.record import Record
 
 MIN_RETRY_PAUSE_SECONDS = 1.0
 """Between a failed refresh and the next, whoever asks for it."""
@@ -50,54 +49,59 @@ class News:
         self._event = trio.Event()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorTools:
+    """What all actors of a broker work with."""
+
+    renewal: RenewalTools
+    find_profile: Callable[[Credential, str], Awaitable[str | None]]
+    """The profile ARN that goes with a credential and its access token, if one has to be looked up."""
+    pool: CredentialPool
+    """Hears of each refresh once, however many wait for it."""
+    now: Callable[[], float]
+    """The clock of ``AccessToken.expires_at``."""
+    jitter: Callable[[], float]
+    """Draws from 0 to 1."""
+    news: News
+    """Told of the end of each flight."""
+
+
 class TokenActor:
-    """One credential's access token, and the one task that refreshes it.
+    """One credential's access token, and the one task that refreshes it."""
 
-    Args:
-        credential: As configured; rotations replace its refresh token in memory.
-        fetch: Performs one refresh; raises :class:`RefreshError`.
-        pool: Hears of each refresh once, however many wait for it.
-        now: The clock of ``AccessToken.expires_at``.
-        jitter: Draws from 0 to 1.
-        news: Told of the end of each flight.
-        log: Where the events go.
-    """
-
-    def __init__(  # noqa: PLR0913 - the broker alone builds it and injects each part
-        self,
-        credential: Credential,
-        *,
-        fetch: Callable[[Credential], Awaitable[Refreshed]],
-        pool: CredentialPool,
-        now: Callable[[], float],
-        jitter: Callable[[], float],
-        news: News,
-        log: Log,
-    ) -> None:
-        self.label = credential.label
-        self._credential = credential
-        self._fetch = fetch
-        self._pool = pool
-        self._now = now
-        self._jitter = jitter
-        self._news = news
-        self._log = log
+    def __init__(self, credential: Credential, tools: ActorTools) -> None:
+        self.refreshed_at: float | None = None
+        """Epoch seconds of the refresh that brought the access token, whoever made it."""
+        self.trouble = ""
+        """Why the last refresh failed; empty since one has not."""
+        self._tools = tools
+        self._renewer = Renewer(credential, tools.renewal)
         self._access_token: AccessToken | None = None
         self._mandatory_at = 0.0
         self._refused_generation = 0
-        self._is_failing = False
         self._rejection: RefreshRejectedError | None = None
         self._flight: Flight | None = None
         self._demand = trio.Event()
+        self._changed = trio.Event()
         self._due = 0.0  # this and the next on Trio's clock
         self._not_before = 0.0
+
+    @property
+    def credential(self) -> Credential:
+        """As it is configured now."""
+        return self._renewer.credential
+
+    @property
+    def access_token(self) -> AccessToken | None:
+        """The newest, live or not."""
+        return self._access_token
 
     def get_access_token_nowait(self) -> AccessToken | None:
         """The access token to use now, or ``None`` if a refresh has to come first."""
         access_token = self._access_token
         if access_token is None or not self._is_live(access_token):
             return None
-        if self._now() < self._mandatory_at or self._is_failing:
+        if self._tools.now() < self._mandatory_at or self.trouble:
             return access_token
         return None
 
@@ -118,65 +122,110 @@ class TokenActor:
             self._demand.set()
         return self._flight
 
+    def update(self, credential: Credential) -> None:
+        """Takes over the credential as it is configured from now on; a new login ends the old one's rejection."""
+        is_new = credential.origin != self.credential.origin
+        self._renewer.credential = credential
+        if is_new and self._rejection is not None:
+            self._rejection = None
+            self._changed.set()
+
     async def run(self) -> None:
-        """Refreshes on demand and ahead of expiry, until the refresh token is refused for good."""
-        while self._rejection is None:
+        """Refreshes on demand and ahead of expiry; rests while the refresh token is refused for good."""
+        await self._begin()
+        while True:
+            if self._rejection is not None:
+                self._changed = trio.Event()
+                await self._changed.wait()
             await self._wait_until_due()
             self._flight = self._flight or Flight()
             try:
-                refreshed = await self._fetch(self._credential)
+                await self._renew()
             except RefreshError as error:
                 self.fail(error)
             else:
-                self._adopt(refreshed)
+                self._end_flight(None)
 
     def fail(self, error: RefreshError) -> None:
         """Ends the flight with ``error``; to be called once for each failed refresh."""
-        now = self._now()
-        again_at = self._pool.record_refresh_failure(
-            self._credential.credential_id,
+        now = self._tools.now()
+        verdict = _judge(error)
+        again_at = self._tools.pool.record_refresh_failure(
+            self.credential.credential_id,
             now,
-            permanent=isinstance(error, RefreshRejectedError),
+            verdict=verdict,
             retry_after=error.retry_after,
             live=self._access_token is not None and self._is_live(self._access_token),
         )
-        pause = again_at - now
-        self._is_failing = True
-        self._due = trio.current_time() + pause
-        self._not_before = trio.current_time() + MIN_RETRY_PAUSE_SECONDS
-        if isinstance(error, RefreshRejectedError):
-            self._rejection = error
+        self.trouble = error.detail or "failed"
+        if again_at == math.inf:
+            self._rejection = RefreshRejectedError(error.detail)
             self._write_log(logging.ERROR, "credential_revoked", reason=error.detail)
         else:
+            pause = again_at - now
+            if not isinstance(self.credential.login, ApiKey):  # of which only the upstream knows whether it is good
+                self._due = trio.current_time() + pause
+            self._not_before = trio.current_time() + MIN_RETRY_PAUSE_SECONDS
             self._write_log(logging.WARNING, "credential_refresh_failed", reason=error.detail, retry_in=round(pause, 1))
         self._end_flight(error)
 
-    def _adopt(self, refreshed: Refreshed) -> None:
-        """Takes over the answer's tokens. Without an await: a cancellation cannot come between them."""
-        now = self._now()
-        previous = self._access_token
-        schedule = build_schedule(refreshed.expires_in, draw=self._jitter())
-        if refreshed.refresh_token is not None:
-            self._credential = replace(self._credential, refresh_token=refreshed.refresh_token)
-        profile_arn = self._credential.profile_arn or refreshed.profile_arn
+    async def save(self) -> None:
+        """Stores what could not be stored when it came, if there is anything.
+
+        Raises:
+            StateError: It still cannot be.
+        """
+        await self._renewer.save()
+
+    async def _begin(self) -> None:
+        """Takes over what was stored by an earlier process, or by another one, without asking anybody."""
+        if isinstance(self.credential.login, ApiKey):
+            self._adopt_key(self.credential.login)
+        elif (record := await self._renewer.load()) is not None:
+            await self._adopt(record)
+        else:
+            return
+        self._end_flight(None)  # who has asked meanwhile is served
+
+    async def _renew(self) -> None:
+        """Brings an access token that is live and not refused; raises RefreshError."""
+        login = self.credential.login
+        if isinstance(login, ApiKey):
+            self._adopt_key(login)
+            raise RefreshRefusedError("API key refused by the upstream")
+        current = self._access_token
+        record = await self._renewer.renew(beyond=self._known_generation, current=current.value if current else None)
+        await self._adopt(record)
+        self._tools.pool.record_refreshed(self.credential.credential_id)
+
+    async def _adopt(self, record: Record) -> None:
+        """Puts the access token of ``record`` into use, with the profile that belongs to it."""
+        profile_arn = self.credential.profile_arn or record.profile_arn
+        if profile_arn is None:
+            profile_arn = await self._tools.find_profile(self.credential, record.access_token)
+        lifetime = min(record.expires_at - self._tools.renewal.wall(), MAX_LIFETIME_SECONDS)
+        schedule = build_schedule(lifetime, draw=self._tools.jitter())
+        now = self._tools.now()
         self._access_token = AccessToken(
-            value=refreshed.access_token,
-            expires_at=now + refreshed.expires_in,
-            generation=previous.generation + 1 if previous else 1,
-            profile_arn=profile_arn or (previous.profile_arn if previous else None),
+            value=record.access_token,
+            expires_at=now + lifetime,
+            generation=record.generation,
+            profile_arn=profile_arn,
         )
         self._mandatory_at = now + schedule.mandatory_in
         self._due = trio.current_time() + schedule.advisory_in
-        self._is_failing = False
-        self._pool.record_refreshed(self._credential.credential_id)
-        self._write_log(
-            logging.INFO,
-            "credential_refreshed",
-            generation=self._access_token.generation,
-            expires_in=refreshed.expires_in,
-            rotated=refreshed.refresh_token is not None,
+        self.refreshed_at = record.refreshed_at
+        self.trouble = ""
+
+    def _adopt_key(self, login: ApiKey) -> None:
+        """An API key is its own access token; one that was refused gets another try, as if it were a new one."""
+        self._access_token = AccessToken(
+            value=login.key,
+            expires_at=math.inf,
+            generation=self._known_generation + 1,
+            profile_arn=self.credential.profile_arn,
         )
-        self._end_flight(None)
+        self._mandatory_at = self._due = math.inf
 
     async def _wait_until_due(self) -> None:
         with trio.move_on_after(max(0.0, self._due - trio.current_time())):
@@ -189,10 +238,21 @@ class TokenActor:
         if flight is not None:
             flight.error = error
             flight.is_done = True
-        self._news.announce()
+        self._tools.news.announce()
+
+    @property
+    def _known_generation(self) -> int:
+        """The highest that was used or refused."""
+        return max(self._refused_generation, self._access_token.generation if self._access_token else 0)
 
     def _is_live(self, access_token: AccessToken) -> bool:
-        return access_token.generation > self._refused_generation and self._now() < access_token.expires_at
+        return access_token.generation > self._refused_generation and self._tools.now() < access_token.expires_at
 
     def _write_log(self, level: int, event: str, **fields: object) -> None:
-        self._log(level, event, credential=self.label, **fields)
+        self._tools.renewal.log(level, event, credential=self.credential.label, **fields)
+
+
+def _judge(error: RefreshError) -> RefreshVerdict:
+    if isinstance(error, RefreshRejectedError):
+        return RefreshVerdict.DEAD
+    return RefreshVerdict.DOUBTFUL if isinstance(error, RefreshRefusedError) else RefreshVerdict.FAILED

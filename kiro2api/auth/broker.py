@@ -1,35 +1,48 @@
 """Leases of access tokens.
 
-Who decides and who acts: :mod:`kiro2api.auth.pool` says which credential may be used, :mod:`kiro2api.auth.refresh` what
-a refresh looks like, :mod:`kiro2api.auth.actor` when one is due; here it is performed, over httpx, and waited for. No
-secret, no address and no word of an answer goes into a log line or an error.
+Who decides and who acts: :mod:`kiro2api.auth.pool` says which credential may be used, :mod:`kiro2api.auth.actor` when a
+refresh is due and :mod:`kiro2api.auth.renewal` how it is made; here they are put to work and waited for. The store of
+states is never asked on the way of a request whose credential has its access token at hand.
 """
 
-import random
-import time
-from collections.abc import Callable, Collection, Iterable
+import math
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 
-import httpx
 import trio
 
-from kiro2api.auth.actor import Flight, News, TokenActor
-from kiro2api.auth.credentials import AccessToken, Credential, Lease, Outcome
-from kiro2api.auth.errors import NoCredentialError, RefreshFailedError
-from kiro2api.auth.pool import Chosen, Cooling, CredentialPool, CredentialState, Standing, Unusable
-from kiro2api.auth.refresh import (
-    MAX_ANSWER_BYTES,
-    Refreshed,
-    build_refresh,
-    parse_refresh_answer,
+from kiro2api.auth.actor import ActorTools, Flight, News, TokenActor
+from kiro2api.auth.clocks import Clocks
+from kiro2api.auth.control import ListedModel
+from kiro2api.auth.credentials import AccessToken, ApiKey, Credential, IdcLogin, Lease, Outcome, SocialLogin, Want
+from kiro2api.auth.errors import NoCredentialError, RefreshError, RefreshRejectedError
+from kiro2api.auth.files import SharedFiles
+from kiro2api.auth.hosts import select_api_region
+from kiro2api.auth.pool import (
+    ChoiceRule,
+    Chosen,
+    Cooling,
+    CredentialPool,
+    CredentialState,
+    Ranking,
+    Standing,
+    Unusable,
 )
+from kiro2api.auth.renewal import RenewalTools
+from kiro2api.auth.reports import CredentialReport, build_report
+from kiro2api.auth.roster import Roster
+from kiro2api.auth.sharing import NotesExchange
+from kiro2api.auth.state.memory import MemoryStore
+from kiro2api.auth.state.store import StateStore
+from kiro2api.auth.survey import Findings, Surveyor
+from kiro2api.auth.wire import Wire
 from kiro2api.errors import ErrorKind
-from kiro2api.supervision import Health, Log, supervise
+from kiro2api.supervision import Health, Log
 
-REFRESH_TIMEOUT_SECONDS = 10.0
-"""For one refresh from connecting to the last byte; the service answers within one or two."""
+OWN_PATIENCE_SECONDS = 2.0
+"""How long a conversation waits for its own credential's refresh before it moves to another: most take one."""
 
+_ANY = Want()
 _KINDS = {Standing.RATE_LIMITED: ErrorKind.RATE_LIMITED, Standing.QUOTA_EXHAUSTED: ErrorKind.QUOTA_EXHAUSTED}
 
 
@@ -42,54 +55,68 @@ class BrokerStatistics:
     credentials: tuple[CredentialState, ...]
 
 
-def build_steady_clock() -> Callable[[], float]:
-    """A clock that begins at the time of day and then runs evenly, whatever happens to the time of day."""
-    offset = time.time() - time.monotonic()
-    return lambda: offset + time.monotonic()
-
-
 class CredentialBroker:
     """Hands out leases; :meth:`run` has to run meanwhile.
 
     Args:
         credentials: With distinct ids.
-        client: Stays the caller's to close.
-        refresh_url: Where social refresh tokens are traded.
+        wire: The way to the services that know about credentials.
         log: Where the events go.
-        health: Where the state of the credentials' tasks is kept.
-        now: Seconds since the epoch; by default a clock that the time of day cannot make jump.
-        jitter: Draws from 0 to 1, for refreshes ahead of time, cooldowns and restarts.
-        refresh_timeout: Seconds for one refresh.
+        store: Where states outlive the process; by default they do not. Stays the caller's to close.
+        surveyor: Looks at limits, models and profiles; by default nobody does.
+        health: Where the state of the background tasks is kept.
+        clocks: Time and chance.
+        rule: Which credential is next.
+        api_region: The operator's own, for all credentials that have none.
+        has_replicas: Whether processes on other machines trade the same refresh tokens.
     """
 
-    def __init__(  # noqa: PLR0913 - the seams of the shell: client, clock, chance, log
+    def __init__(  # noqa: PLR0913 - the seams of the shell, and the operator's choices
         self,
         credentials: Iterable[Credential],
         *,
-        client: httpx.AsyncClient,
-        refresh_url: str,
+        wire: Wire,
         log: Log,
+        store: StateStore | None = None,
+        surveyor: Surveyor | None = None,
+        files: SharedFiles | None = None,
         health: Health | None = None,
-        now: Callable[[], float] | None = None,
-        jitter: Callable[[], float] = random.random,
-        refresh_timeout: float = REFRESH_TIMEOUT_SECONDS,
+        clocks: Clocks | None = None,
+        rule: ChoiceRule = ChoiceRule.ROUND_ROBIN,
+        api_region: str | None = None,
+        has_replicas: bool = False,
     ) -> None:
+        clocks = clocks or Clocks()
+        store = store or MemoryStore()
+        files = files or SharedFiles()
         credentials = tuple(credentials)
-        self._client = client
-        self._refresh_url = refresh_url
-        self._log = log
-        self._health = health or Health()
-        self._jitter = jitter
-        self._now = now or build_steady_clock()
-        self._refresh_timeout = refresh_timeout
-        self._pool = CredentialPool(credentials, jitter=jitter)
+        self._now = clocks.now
+        self._api_region = api_region
+        self._surveyor = surveyor
+        self._pool = CredentialPool(credentials, jitter=clocks.jitter, rule=rule)
         self._news = News()
-        self._actors = {
-            c.credential_id: TokenActor(
-                c, fetch=self._fetch, pool=self._pool, now=self._now, jitter=jitter, news=self._news, log=log
-            )
-            for c in credentials
-        }
+        renewal = RenewalTools(
+            trade=wire.trade,
+            reread=files.reread,
+            write_back=files.write_back,
+            store=store,
+            wall=clocks.wall,
+            log=log,
+            has_replicas=has_replicas,
+        )
+        self._tools = ActorTools(
+            renewal=renewal,
+            find_profile=self._find_profile,
+            pool=self._pool,
+            now=clocks.now,
+            jitter=clocks.jitter,
+            news=self._news,
+        )
+        watch = None if surveyor is None else self._watch
+        self._roster = Roster(credentials, self._tools, watch=watch, health=health or Health(), log=log)
+        self._notes = NotesExchange(
+            self._pool, store, actors=self._roster, find=self._find_findings, clocks=clocks, log=log
+        )
         self._leases: set[Lease] = set()
         self._is_closed = False
 
@@ -100,43 +127,49 @@ class CredentialBroker:
         task alone, and it is started again after a pause. On the way out everybody who waits for an access token is
         woken with an error.
         """
-        try:
-            async with trio.open_nursery() as nursery:
-                for actor in self._actors.values():
-                    nursery.start_soon(self._supervise, actor, name=f"token actor {actor.label}")
-                task_status.started()
-                await trio.sleep_forever()
-        finally:
-            self._is_closed = True
-            self._news.announce()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._close_in_the_end)
+            await self._roster.run([("credential notes", self._notes.run)], task_status=task_status)
 
-    async def lease(self, *, exclude: Collection[str] = ()) -> Lease:
+    def replace(self, credentials: Iterable[Credential]) -> None:
+        """Takes over another set of credentials; what is known of those that stay is kept, leases run on."""
+        credentials = tuple(credentials)
+        self._pool.replace(credentials)
+        self._roster.replace(credentials)
+        self._news.announce()
+
+    async def lease(self, *, exclude: Collection[str] = (), want: Want = _ANY) -> Lease:
         """A lease of the credential whose turn it is, to be given back with :meth:`release`.
 
-        One whose access token is at hand comes before those that are being refreshed; while all are, the first to
-        have one is taken, so that a refresh that hangs delays nobody whom another credential can serve.
+        A conversation stays with its own credential while that is well, also for the short time of a refresh. Else one
+        whose access token is at hand comes before those that are being refreshed; while all are, the first to have one
+        is taken, so that a refresh that hangs delays nobody whom another credential can serve.
 
         Args:
             exclude: Ids of credentials that this exchange has tried.
+            want: What the exchange is for.
 
         Raises:
             NoCredentialError: None can be used now, or the broker is shutting down.
         """
         flights: list[Flight] = []
+        patience = trio.current_time() + OWN_PATIENCE_SECONDS
         while True:
             self._check_open()
             now = self._now()
-            candidates = self._pool.list_candidates(now, exclude=exclude)
-            for credential_id in candidates:
-                access_token = self._actors[credential_id].get_access_token_nowait()
+            ranking = self._pool.rank(now, exclude=exclude, want=want)
+            is_patient = ranking.own is not None and trio.current_time() < patience
+            for credential_id in ranking.candidates[:1] if is_patient else ranking.candidates:
+                access_token = self._roster[credential_id].get_access_token_nowait()
                 if access_token is not None:
-                    return self._grant(credential_id, access_token, now)
-            selection = self._pool.select(now, exclude=exclude)
+                    return self._grant(credential_id, access_token, now, exclude, want)
+            selection = self._pool.select(now, exclude=exclude, want=want)
             if not isinstance(selection, Chosen):
                 cause = next((flight.error for flight in flights if flight.error), None)
                 raise self._build_error(selection, now) from cause
-            flights = [self._actors[credential_id].demand() for credential_id in candidates]
-            await self._news.wait()
+            flights = self._demand(ranking, own_only=is_patient)
+            with trio.move_on_at(patience if is_patient else math.inf):
+                await self._news.wait()
 
     async def renew(self, lease: Lease) -> Lease:
         """The same lease with another access token, because the upstream has refused the one it has.
@@ -145,17 +178,18 @@ class CredentialBroker:
         The new lease takes the place of the old, which remains to be released if this fails or is cancelled.
 
         Raises:
-            RefreshRejectedError: The credential is revoked.
+            RefreshRejectedError: The credential is revoked, or is no longer configured.
             RefreshFailedError: No other access token can be had now. The pool knows; release as ``NEUTRAL``.
             NoCredentialError: The broker is shutting down.
         """
-        actor = self._actors[lease.credential_id]
+        actor = self._find_actor(lease)
         actor.refuse(lease.access_token.generation)
         while (access_token := actor.get_access_token_nowait()) is None:
             flight = actor.demand()
             while not flight.is_done:
                 self._check_open()
                 await self._news.wait()
+                actor = self._find_actor(lease)
             if flight.error is not None:
                 # Each waiter raises an error of its own: a shared one would collect all their tracebacks.
                 error = flight.error
@@ -165,41 +199,136 @@ class CredentialBroker:
         self._leases.add(renewed)
         return renewed
 
-    def release(self, lease: Lease, outcome: Outcome, *, retry_after: float | None = None) -> None:
+    def release(
+        self, lease: Lease, outcome: Outcome, *, retry_after: float | None = None, model: str | None = None
+    ) -> None:
         """Takes a lease back; a second time, or after :meth:`renew` has replaced it, nothing happens.
 
         Args:
             lease: From :meth:`lease` or :meth:`renew`.
             outcome: What the exchange taught about the credential.
             retry_after: Seconds that the upstream asked to be left alone, with ``RATE_LIMITED``.
+            model: The upstream's id of the model that was asked for, with ``MODEL_REFUSED``.
         """
         if lease not in self._leases:
             return
         self._leases.remove(lease)
-        if outcome is Outcome.TOKEN_REFUSED:
-            self._actors[lease.credential_id].refuse(lease.access_token.generation)
-        self._pool.record(lease.credential_id, outcome, self._now(), retry_after=retry_after)
+        self._pool.give_back(lease.credential_id)
+        actor = self._roster.get(lease.credential_id)
+        if actor is not None and _casts_doubt(outcome, actor.credential):
+            actor.refuse(lease.access_token.generation)
+        self._pool.record(lease.credential_id, outcome, self._now(), retry_after=retry_after, model=model)
+
+    async def refresh_all(self) -> dict[str, str]:
+        """Refreshes every credential once, now; what came of it by label, empty for those that are well."""
+        results: dict[str, str] = {}
+        async with trio.open_nursery() as nursery:
+            for actor in self._roster:
+                nursery.start_soon(self._refresh_now, actor, results)
+        return {actor.credential.label: results[actor.credential.label] for actor in self._roster}
 
     def has_usable(self) -> bool:
         """Whether a lease could be had right now, without waiting for a refresh."""
         return not self._is_closed and any(
-            self._actors[credential_id].get_access_token_nowait() is not None
-            for credential_id in self._pool.list_candidates(self._now())
+            self._roster[credential_id].get_access_token_nowait() is not None
+            for credential_id in self._pool.rank(self._now()).candidates
         )
 
     def statistics(self) -> BrokerStatistics:
         return BrokerStatistics(in_flight=len(self._leases), credentials=self._pool.statistics(self._now()))
 
-    def _grant(self, credential_id: str, access_token: AccessToken, now: float) -> Lease:
-        self._pool.lease(credential_id)
+    def list_models(self) -> tuple[ListedModel, ...] | None:
+        """The models that any credential may use, by its own list; ``None`` while no list is known."""
+        known = [found.models for found in self._list_findings() if found.models is not None]
+        if not known:
+            return None
+        return tuple({model.model_id: model for models in known for model in models}.values())
+
+    def describe(self) -> tuple[CredentialReport, ...]:
+        """How each credential is, in the order in which they are configured."""
+        now = self._now()
+        shift = self._tools.renewal.wall() - now
+        return tuple(self._describe(state, shift) for state in self._pool.statistics(now))
+
+    async def _close_in_the_end(self) -> None:
+        """Wakes those who wait as soon as the end begins: a refresh that is seen through may take some seconds more."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            self._is_closed = True
+            self._news.announce()
+
+    def _describe(self, state: CredentialState, shift: float) -> CredentialReport:
+        actor = self._roster[state.credential_id]
+        return build_report(
+            state,
+            actor,
+            self._find_findings(state.credential_id),
+            uses=self._notes.count_uses(state.credential_id),
+            region=self._select_region(actor.credential, actor.access_token),
+            shift=shift,
+        )
+
+    async def _watch(self, actor: TokenActor) -> None:
+        if self._surveyor is not None:
+            await self._surveyor.watch(actor, self._pool, self._select_region)
+
+    def _demand(self, ranking: Ranking, *, own_only: bool) -> list[Flight]:
+        return [self._roster[i].demand() for i in (ranking.candidates[:1] if own_only else ranking.candidates)]
+
+    async def _refresh_now(self, actor: TokenActor, results: dict[str, str]) -> None:
+        try:
+            if actor.access_token is not None:
+                actor.refuse(actor.access_token.generation)
+            flight = actor.demand()
+            while not flight.is_done:
+                self._check_open()
+                await self._news.wait()
+            results[actor.credential.label] = flight.error.detail if flight.error else ""
+        except RefreshError as error:
+            results[actor.credential.label] = error.detail
+
+    def _grant(
+        self, credential_id: str, access_token: AccessToken, now: float, exclude: Collection[str], want: Want
+    ) -> Lease:
+        credential = self._roster[credential_id].credential
+        choice = self._pool.explain(credential_id, now, exclude=exclude, want=want)
+        self._pool.lease(credential_id, now, want=want)
         lease = Lease(
             credential_id=credential_id,
-            label=self._actors[credential_id].label,
+            label=credential.label,
             access_token=access_token,
             leased_at=now,
+            region=self._select_region(credential, access_token),
+            token_type=credential.token_type,
+            choice=choice,
         )
         self._leases.add(lease)
         return lease
+
+    def _select_region(self, credential: Credential, access_token: AccessToken | None) -> str:
+        return select_api_region(
+            configured=credential.api_region or self._api_region,
+            profile_arn=access_token.profile_arn if access_token else credential.profile_arn,
+            sso_region=credential.login.region if isinstance(credential.login, IdcLogin) else None,
+        )
+
+    async def _find_profile(self, credential: Credential, access_token: str) -> str | None:
+        if self._surveyor is None:
+            return None
+        return await self._surveyor.find_profile(credential, access_token)
+
+    def _find_findings(self, credential_id: str) -> Findings:
+        return self._surveyor.find(credential_id) if self._surveyor is not None else Findings()
+
+    def _list_findings(self) -> list[Findings]:
+        return [self._find_findings(actor.credential.credential_id) for actor in self._roster]
+
+    def _find_actor(self, lease: Lease) -> TokenActor:
+        actor = self._roster.get(lease.credential_id)
+        if actor is None:
+            raise RefreshRejectedError("no longer configured")
+        return actor
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -214,52 +343,9 @@ class CredentialBroker:
             retry_after = None if kind is ErrorKind.QUOTA_EXHAUSTED else selection.until - now
         return NoCredentialError(kind, retry_after=retry_after, detail=detail)
 
-    async def _supervise(self, actor: TokenActor) -> None:
-        # Not vital: what a defect in one credential's task means for requests, the credential's own standing says.
-        await supervise(
-            f"token actor {actor.label}",
-            partial(_run_actor, actor),
-            self._health,
-            log=self._log,
-            jitter=self._jitter,
-            may_end=True,
-            is_vital=False,
-        )
 
-    async def _fetch(self, credential: Credential) -> Refreshed:
-        request = build_refresh(credential, social_url=self._refresh_url)
-        try:
-            with trio.fail_after(self._refresh_timeout):
-                async with self._client.stream(
-                    "POST",
-                    request.url,
-                    headers=request.headers,
-                    content=request.body,
-                    timeout=None,
-                    follow_redirects=False,
-                ) as response:
-                    body = await _read_body(response)
-        except trio.TooSlowError as error:
-            raise RefreshFailedError(f"no answer in {self._refresh_timeout:g} s") from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise RefreshFailedError(type(error).__name__) from error
-        return parse_refresh_answer(response.status_code, body, retry_after=response.headers.get("retry-after"))
-
-
-async def _run_actor(actor: TokenActor) -> None:
-    """The actor's task; those who wait for a refresh in which it fails by a defect are told."""
-    try:
-        await actor.run()
-    except Exception as error:
-        actor.fail(RefreshFailedError(f"defect: {type(error).__name__}"))
-        raise
-
-
-async def _read_body(response: httpx.Response) -> bytes:
-    """The body, or a beginning of it that is too long for an answer."""
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
-            break
-    return bytes(body)
+def _casts_doubt(outcome: Outcome, credential: Credential) -> bool:
+    """Whether the access token, or the profile that was looked up for it, should be had anew before the next use."""
+    if outcome is Outcome.FORBIDDEN:
+        return credential.profile_arn is None and not isinstance(credential.login, SocialLogin | ApiKey)
+    return outcome is Outcome.TOKEN_REFUSED

@@ -4,15 +4,18 @@ An answer is read leniently where that is harmless: a refresh that brought an ac
 the old refresh token, so that nothing beside the two may make it fail.
 """
 
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import assert_never
+from urllib.parse import urlencode
 
 import msgspec
 
-from kiro2api.auth.credentials import AuthMethod, Credential
-from kiro2api.auth.errors import RefreshFailedError, RefreshRejectedError
+from kiro2api.auth.credentials import ExternalIdpLogin, IdcLogin, RefreshableLogin, SocialLogin
+from kiro2api.auth.errors import RefreshFailedError, RefreshRefusedError, RefreshRejectedError
 
 MAX_ANSWER_BYTES = 64 * 1024
 """Real answers have some 4 KiB; an error page of an edge or a proxy has more and tells nothing."""
@@ -31,9 +34,24 @@ MANDATORY_SECONDS = 60.0
 MIN_ADVISORY_PAUSE_SECONDS = 30.0
 """Between a refresh and the next advisory one, whatever lifetime the service gives."""
 
-_HEADERS = {"content-type": "application/json", "accept": "application/json", "accept-encoding": "identity"}
-# What a 400 says when the refresh token itself is dead, rather than the request malformed.
-_REJECTIONS = (b"invalid_grant", b"invalid refresh token provided")
+_JSON_HEADERS = {"content-type": "application/json", "accept": "application/json", "accept-encoding": "identity"}
+_FORM_HEADERS = {**_JSON_HEADERS, "content-type": "application/x-www-form-urlencoded"}
+
+_DEAD = frozenset({"invalid_grant", "expired_token", "invalid_client", "unauthorized_client"})
+"""OAuth's words for logins that will never do again: the refresh token or the client's registration is over."""
+_DEAD_WORDS = (b"invalid_grant", b"invalid refresh token provided")
+"""The same in the words of the social service, which is not bound to OAuth's form."""
+_ERROR_WORD = re.compile(r"[a-z_]{1,40}")
+_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshEndpoints:
+    """Where refresh tokens are traded."""
+
+    social: str
+    oidc: str
+    """With ``{region}`` in the place of the region that issued the login, or without, for one place for all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,30 +87,53 @@ class _SocialRequest(msgspec.Struct, rename="camel"):
     refresh_token: str
 
 
-class _SocialAnswer(msgspec.Struct, rename="camel"):
+class _OidcRequest(msgspec.Struct, rename="camel"):
+    client_id: str
+    client_secret: str
+    refresh_token: str
+    grant_type: str = "refresh_token"
+
+
+class _Answer(msgspec.Struct, rename="camel"):
     access_token: str
     refresh_token: object = None
     expires_in: msgspec.Raw = msgspec.Raw(b"null")
     profile_arn: object = None
 
 
-def build_refresh(credential: Credential, *, social_url: str) -> RefreshRequest:
-    """The request that refreshes ``credential``, at the address that its method has."""
-    match credential.method:
-        case AuthMethod.SOCIAL:
-            return build_social_refresh(credential, url=social_url)
+class _OAuthAnswer(msgspec.Struct):
+    access_token: str
+    refresh_token: object = None
+    expires_in: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Fault(msgspec.Struct):
+    error: object = None
+
+
+def build_refresh(login: RefreshableLogin, *, endpoints: RefreshEndpoints) -> RefreshRequest:
+    """The request that refreshes ``login``, where and how its kind wants it."""
+    match login:
+        case SocialLogin():
+            body = msgspec.json.encode(_SocialRequest(refresh_token=login.refresh_token))
+            return RefreshRequest(url=endpoints.social, headers=_JSON_HEADERS, body=body)
+        case IdcLogin():
+            body = msgspec.json.encode(
+                _OidcRequest(
+                    client_id=login.client_id, client_secret=login.client_secret, refresh_token=login.refresh_token
+                )
+            )
+            url = endpoints.oidc.replace("{region}", login.region)
+            return RefreshRequest(url=url, headers=_JSON_HEADERS, body=body)
+        case ExternalIdpLogin():
+            form = {"grant_type": "refresh_token", "client_id": login.client_id, "refresh_token": login.refresh_token}
+            return RefreshRequest(url=login.token_endpoint, headers=_FORM_HEADERS, body=urlencode(form).encode())
         case _:
-            assert_never(credential.method)
-
-
-def build_social_refresh(credential: Credential, *, url: str) -> RefreshRequest:
-    """The request that refreshes a credential of a Google or GitHub login."""
-    body = msgspec.json.encode(_SocialRequest(refresh_token=credential.refresh_token))
-    return RefreshRequest(url=url, headers=_HEADERS, body=body)
+            assert_never(login)
 
 
 def parse_refresh_answer(status: int, body: bytes, *, retry_after: str | None = None) -> Refreshed:
-    """What the service's answer brings.
+    """What the service's answer brings, whichever the service.
 
     Args:
         status: The HTTP status.
@@ -101,17 +142,18 @@ def parse_refresh_answer(status: int, body: bytes, *, retry_after: str | None = 
 
     Raises:
         RefreshRejectedError: The refresh token will never do again.
+        RefreshRefusedError: The service says no, and not why.
         RefreshFailedError: Anything else than an access token.
     """
     if status == HTTPStatus.OK:
         return _parse_success(body)
-    if status == HTTPStatus.UNAUTHORIZED:
-        raise RefreshRejectedError("status 401")
-    if status == HTTPStatus.BAD_REQUEST:
-        text = body.lower()
-        if any(rejection in text for rejection in _REJECTIONS):
-            raise RefreshRejectedError("status 400, refresh token invalid")
-    raise RefreshFailedError(f"status {status}", retry_after=_parse_retry_after(retry_after))
+    word = _parse_error_word(body)
+    told = f"status {status} {word}".strip()
+    if _is_dead(status, word, body):
+        raise RefreshRejectedError(told)
+    if status in _REFUSED:
+        raise RefreshRefusedError(told, retry_after=_parse_retry_after(retry_after))
+    raise RefreshFailedError(told, retry_after=_parse_retry_after(retry_after))
 
 
 def build_schedule(lifetime: float, *, draw: float) -> RefreshSchedule:
@@ -126,19 +168,42 @@ def build_schedule(lifetime: float, *, draw: float) -> RefreshSchedule:
 def _parse_success(body: bytes) -> Refreshed:
     if len(body) > MAX_ANSWER_BYTES:
         raise RefreshFailedError(f"answer longer than {MAX_ANSWER_BYTES} bytes")
-    try:
-        answer = msgspec.json.decode(body, type=_SocialAnswer)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # Not chained: the parser's error quotes what it read.
-        raise RefreshFailedError("answer without a readable accessToken") from None
+    answer = _decode_answer(body)
     if not _is_header_text(answer.access_token):
         raise RefreshFailedError("accessToken empty, or unfit for a header")
     return Refreshed(
         access_token=answer.access_token,
         refresh_token=_parse_text(answer.refresh_token),
         expires_in=_parse_lifetime(answer.expires_in),
-        profile_arn=_parse_text(answer.profile_arn),
+        profile_arn=_parse_text(answer.profile_arn) if isinstance(answer, _Answer) else None,
     )
+
+
+def _decode_answer(body: bytes) -> _Answer | _OAuthAnswer:
+    """The answer in AWS's spelling, or in OAuth's."""
+    unreadable = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+    with suppress(*unreadable):
+        return msgspec.json.decode(body, type=_Answer)
+    with suppress(*unreadable):
+        return msgspec.json.decode(body, type=_OAuthAnswer)
+    # Not chained: the parser's error quotes what it read.
+    raise RefreshFailedError("answer without a readable accessToken")
+
+
+def _is_dead(status: int, word: str, body: bytes) -> bool:
+    """Whether the login is over; a 403 says so of nobody, whatever its words: it may be an edge's."""
+    if status == HTTPStatus.BAD_REQUEST:
+        return word in _DEAD or any(words in body.lower() for words in _DEAD_WORDS)
+    return status == HTTPStatus.UNAUTHORIZED and word in _DEAD
+
+
+def _parse_error_word(body: bytes) -> str:
+    """OAuth's word for what is wrong, if the body has one."""
+    try:
+        word = msgspec.json.decode(body, type=_Fault).error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    return word if isinstance(word, str) and _ERROR_WORD.fullmatch(word) else ""
 
 
 def _parse_text(value: object) -> str | None:

@@ -1,7 +1,7 @@
 """A refresh service and a broker on it, for tests under virtual time."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Self
@@ -11,9 +11,15 @@ import trio
 from trio.testing import MockClock
 
 from kiro2api.auth.broker import CredentialBroker
+from kiro2api.auth.clocks import Clocks
+from kiro2api.auth.credentials import Credential
+from kiro2api.auth.refresh import RefreshEndpoints
 from kiro2api.auth.sources import parse_refresh_tokens
+from kiro2api.auth.state.store import StateStore
+from kiro2api.auth.wire import Wire
 
 REFRESH_URL = "https://auth.test/refreshToken"
+OIDC_URL = "https://oidc.{region}.test/token"
 EPOCH = 1_760_000_000.0
 """2025-10-09, where virtual time begins."""
 
@@ -95,20 +101,36 @@ class LogBook:
         self.text += f"{level} {event} {fields}\n"
 
 
+def build_wire(client: httpx.AsyncClient, *, refresh_seconds: float = 10.0) -> Wire:
+    """The way to the services of these tests."""
+    endpoints = RefreshEndpoints(social=REFRESH_URL, oidc=OIDC_URL)
+    return Wire(client, endpoints=endpoints, refresh_seconds=refresh_seconds)
+
+
 @asynccontextmanager
 async def open_broker(
-    clock: MockClock, service: FakeRefreshService, refresh_tokens: str = "a", log: LogBook | None = None
+    clock: MockClock,
+    service: FakeRefreshService,
+    credentials: str | Iterable[Credential] = "a",
+    log: LogBook | None = None,
+    *,
+    store: StateStore | None = None,
+    has_replicas: bool = False,
 ) -> AsyncIterator[CredentialBroker]:
-    """A running broker whose refreshes have not begun yet."""
+    """A running broker whose refreshes have not begun yet; texts are refresh tokens, separated by commas."""
     transport = httpx.MockTransport(service)
     async with httpx.AsyncClient(transport=transport) as client, trio.open_nursery() as nursery:
         broker = CredentialBroker(
-            parse_refresh_tokens(refresh_tokens),
-            client=client,
-            refresh_url=REFRESH_URL,
+            parse_refresh_tokens(credentials) if isinstance(credentials, str) else credentials,
+            wire=build_wire(client),
             log=log or LogBook(),
-            now=lambda: EPOCH + clock.current_time() + service.clock_offset,
-            jitter=lambda: 0.5,
+            store=store,
+            clocks=Clocks(
+                now=lambda: EPOCH + clock.current_time() + service.clock_offset,
+                wall=lambda: EPOCH + clock.current_time() + service.clock_offset,
+                jitter=lambda: 0.5,
+            ),
+            has_replicas=has_replicas,
         )
 
         async def keep_running() -> None:

@@ -1,5 +1,6 @@
 """Leases: who gets which credential, and what comes of their outcomes."""
 
+from dataclasses import replace
 from functools import partial
 
 import httpx
@@ -7,15 +8,16 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from kiro2api.auth.broker import BrokerStatistics, CredentialBroker, build_steady_clock
-from kiro2api.auth.credentials import AccessToken, Lease, Outcome, build_credential_id
+from kiro2api.auth.broker import BrokerStatistics, CredentialBroker
+from kiro2api.auth.clocks import build_steady_clock
+from kiro2api.auth.credentials import AccessToken, Lease, Outcome, build_fingerprint
 from kiro2api.auth.errors import NoCredentialError
 from kiro2api.auth.pool import CredentialState, Standing
 from kiro2api.errors import ErrorKind
-from tests.unit.auth.fakes import EPOCH, FakeRefreshService, LogBook, grant, open_broker, refuse
+from tests.unit.auth.fakes import EPOCH, FakeRefreshService, LogBook, build_wire, grant, open_broker, refuse
 
-A, B = (build_credential_id(refresh_token) for refresh_token in "ab")
-USABLE = CredentialState(label="social-1", standing=Standing.USABLE, until=None)
+A, B = (build_fingerprint(refresh_token) for refresh_token in "ab")
+USABLE = CredentialState(credential_id=A, label="social-1", standing=Standing.USABLE, until=None)
 
 
 async def fail_to_lease(broker: CredentialBroker, *, exclude: tuple[str, ...] = ()) -> NoCredentialError:
@@ -36,14 +38,14 @@ async def test_a_lease_carries_an_access_token_until_it_is_returned(autojump_clo
 
         assert (lease.credential_id, lease.label, lease.leased_at) == (A, "social-1", EPOCH + 1)
         assert lease.access_token == AccessToken(value="aoa", expires_at=EPOCH + 3601, generation=1, profile_arn="arn")
-        assert counted == BrokerStatistics(in_flight=1, credentials=(USABLE,))
-        assert broker.statistics() == BrokerStatistics(in_flight=0, credentials=(USABLE,))
+        assert counted == BrokerStatistics(in_flight=1, credentials=(replace(USABLE, uses=1, in_flight=1),))
+        assert broker.statistics() == BrokerStatistics(in_flight=0, credentials=(replace(USABLE, uses=1),))
 
 
 async def test_a_broker_reports_itself_started_before_any_answer() -> None:
     """Start-up waits for nobody: a broker is started though it has not a single access token."""
     async with httpx.AsyncClient() as client, trio.open_nursery() as nursery:
-        broker = CredentialBroker((), client=client, refresh_url="https://auth.test/", log=LogBook())
+        broker = CredentialBroker((), wire=build_wire(client), log=LogBook())
         with trio.fail_after(5):
             await nursery.start(broker.run)
 
@@ -204,9 +206,10 @@ async def test_shutdown_wakes_everybody_who_waits(autojump_clock: MockClock) -> 
             await trio.sleep(1)
             service.broker_scope.cancel("shutdown")
         errors.append(await fail_to_lease(broker))
+        woken_at = trio.current_time()
 
     assert [error.kind for error in errors] == [ErrorKind.OVERLOADED] * 7
-    assert trio.current_time() == 9
+    assert (woken_at, trio.current_time()) == (9, 14)  # the refresh under way has five seconds to land
 
 
 async def test_a_defect_in_one_credentials_task_leaves_the_others_alone(autojump_clock: MockClock) -> None:

@@ -11,10 +11,12 @@ from trio.testing import MockClock
 from kiro2api.auth.broker import CredentialBroker
 from kiro2api.auth.credentials import Lease, Outcome
 from kiro2api.auth.errors import NoCredentialError, RefreshFailedError, RefreshRejectedError
-from kiro2api.auth.pool import CredentialState, Standing
+from kiro2api.auth.pool import Standing
 from kiro2api.auth.refresh import MAX_ANSWER_BYTES
 from kiro2api.errors import ErrorKind
 from tests.unit.auth.fakes import Answer, EndlessBody, FakeRefreshService, LogBook, grant, open_broker, refuse
+
+DEAD = refuse(400, '{"error":"invalid_grant"}')
 
 
 async def take(broker: CredentialBroker, leases: list[Lease]) -> None:
@@ -163,25 +165,34 @@ async def test_the_service_is_left_alone_as_long_as_it_asks(autojump_clock: Mock
         assert not broker.has_usable()
 
 
-@pytest.mark.parametrize("answer", [refuse(401), refuse(400, '{"error":"invalid_grant"}')])
-async def test_a_revoked_credential_is_never_called_again(
-    autojump_clock: MockClock, answer: Callable[[], Answer]
-) -> None:
+async def test_a_revoked_credential_is_never_called_again(autojump_clock: MockClock) -> None:
     """One call, one error in the log, no request that waits; the other credential serves."""
-    log, service = LogBook(), FakeRefreshService(answers={"a": answer})
+    log, service = LogBook(), FakeRefreshService(answers={"a": DEAD})
     async with open_broker(autojump_clock, service, "a,b", log) as broker:
         await trio.sleep(10_000)
         labels = {(await broker.lease()).label for _ in range(4)}
 
         assert (labels, service.count_calls("a"), log.events.count("credential_revoked")) == ({"social-2"}, 1, 1)
-        assert broker.statistics().credentials[0] == CredentialState(
-            label="social-1", standing=Standing.REVOKED, until=None
-        )
+        state = broker.statistics().credentials[0]
+        assert (state.label, state.standing, state.until) == ("social-1", Standing.REVOKED, None)
+
+
+async def test_a_credential_that_is_refused_twice_without_a_reason_is_revoked(autojump_clock: MockClock) -> None:
+    """A 401 or 403 may be an edge's: the second one, a minute later at the soonest, counts."""
+    service = FakeRefreshService(answers={"a": refuse(403)})
+    async with open_broker(autojump_clock, service) as broker:
+        await trio.sleep(30)
+        standings = [broker.statistics().credentials[0].standing]
+        await trio.sleep(10_000)
+        standings.append(broker.statistics().credentials[0].standing)
+
+        assert standings == [Standing.REFRESH_FAILED, Standing.REVOKED]
+        assert [at for at, _ in service.calls] == [0, 61]
 
 
 async def test_a_lone_revoked_credential_fails_at_once(autojump_clock: MockClock) -> None:
     """There is no credential, and nothing to wait for."""
-    async with open_broker(autojump_clock, FakeRefreshService(answers={"a": refuse(401)})) as broker:
+    async with open_broker(autojump_clock, FakeRefreshService(answers={"a": DEAD})) as broker:
         await trio.sleep(5)
         with trio.fail_after(0), pytest.raises(NoCredentialError) as caught:
             await broker.lease()
@@ -373,10 +384,10 @@ async def test_a_revoked_credential_is_not_renewed(autojump_clock: MockClock) ->
     service = FakeRefreshService()
     async with open_broker(autojump_clock, service) as broker:
         lease = await broker.lease()
-        service.answers["a"] = refuse(401)
+        service.answers["a"] = DEAD
         for _ in range(2):
             with pytest.raises(RefreshRejectedError, match="login") as caught:
                 await broker.renew(lease)
-            assert caught.value.detail == "status 401"
+            assert caught.value.detail == "status 400 invalid_grant; log in again"
 
         assert len(service.calls) == 2

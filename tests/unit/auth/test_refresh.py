@@ -4,26 +4,25 @@ import json
 
 import pytest
 
-from kiro2api.auth.errors import RefreshError, RefreshFailedError, RefreshRejectedError
+from kiro2api.auth.credentials import ExternalIdpLogin, IdcLogin, SocialLogin
+from kiro2api.auth.errors import RefreshError, RefreshFailedError, RefreshRefusedError, RefreshRejectedError
 from kiro2api.auth.refresh import (
     MAX_ANSWER_BYTES,
     Refreshed,
+    RefreshEndpoints,
     RefreshSchedule,
     build_refresh,
     build_schedule,
-    build_social_refresh,
     parse_refresh_answer,
 )
-from kiro2api.auth.sources import parse_refresh_tokens
 
+ENDPOINTS = RefreshEndpoints(social="https://auth.test/refreshToken", oidc="https://oidc.{region}.test/token")
 ARN = "arn:aws:codewhisperer:us-east-1:123456789012:profile/ABCDEFGHIJKL"
 
 
 def test_a_social_refresh_posts_the_refresh_token_as_json() -> None:
     """The request has the one member that the service knows, and does not show it when printed."""
-    (credential,) = parse_refresh_tokens('aor"secret')
-
-    request = build_social_refresh(credential, url="https://auth.test/refreshToken")
+    request = build_refresh(SocialLogin(refresh_token='aor"secret'), endpoints=ENDPOINTS)
 
     assert request.url == "https://auth.test/refreshToken"
     assert request.headers["content-type"] == "application/json"
@@ -31,11 +30,40 @@ def test_a_social_refresh_posts_the_refresh_token_as_json() -> None:
     assert "secret" not in repr(request)
 
 
-def test_a_social_credential_is_refreshed_at_the_social_address() -> None:
-    """The method of the credential decides which request is built."""
-    (credential,) = parse_refresh_tokens("a")
+def test_an_sso_refresh_goes_to_the_region_of_its_login() -> None:
+    """With the client's registration, in the service's spelling."""
+    login = IdcLogin(refresh_token="aor", client_id="id", client_secret="hidden", region="eu-west-3")
 
-    assert build_refresh(credential, social_url="u") == build_social_refresh(credential, url="u")
+    request = build_refresh(login, endpoints=ENDPOINTS)
+
+    assert request.url == "https://oidc.eu-west-3.test/token"
+    assert json.loads(request.body) == {
+        "clientId": "id",
+        "clientSecret": "hidden",
+        "grantType": "refresh_token",
+        "refreshToken": "aor",
+    }
+    assert "hidden" not in f"{request!r} {login!r}"
+
+
+def test_an_enterprise_s_login_is_refreshed_by_a_form() -> None:
+    """At its own token endpoint, as OAuth has it for public clients."""
+    login = ExternalIdpLogin(refresh_token="a&b", client_id="id", token_endpoint="https://idp.test/token")
+
+    request = build_refresh(login, endpoints=ENDPOINTS)
+
+    assert request.url == "https://idp.test/token"
+    assert request.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert request.body == b"grant_type=refresh_token&client_id=id&refresh_token=a%26b"
+
+
+def test_an_answer_in_oauth_s_spelling_is_read() -> None:
+    """As enterprises' own services write it."""
+    body = b'{"access_token":"aoa","refresh_token":"new","expires_in":900,"token_type":"Bearer"}'
+
+    assert parse_refresh_answer(200, body) == Refreshed(
+        access_token="aoa", refresh_token="new", expires_in=900.0, profile_arn=None
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,10 +118,11 @@ def test_a_lifetime_is_read_leniently(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     ("status", "body"),
     [
-        (401, b""),
-        (401, b"<html>"),
         (400, b'{"error":"invalid_grant"}'),
+        (400, b"<html>invalid_grant"),
         (400, b'{"message":"Invalid refresh token provided"}'),
+        (400, b'{"error":"expired_token","error_description":"x"}'),
+        (401, b'{"error":"invalid_client"}'),
     ],
 )
 def test_a_dead_refresh_token_is_rejected_for_good(status: int, body: bytes) -> None:
@@ -106,7 +135,7 @@ def test_a_dead_refresh_token_is_rejected_for_good(status: int, body: bytes) -> 
     ("status", "body"),
     [
         (400, b'{"message":"Improperly formed request."}'),
-        (403, b'{"error":"invalid_grant"}'),
+        (400, b'{"error":"slow_down"}'),
         (302, b""),
         (204, b""),
         (429, b""),
@@ -130,6 +159,24 @@ def test_any_other_answer_is_a_failure_that_may_pass(status: int, body: bytes) -
     """The refresh token may do next time."""
     with pytest.raises(RefreshFailedError):
         parse_refresh_answer(status, body)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "detail"),
+    [
+        (401, b"", "status 401"),
+        (401, b"<html>invalid_grant", "status 401"),
+        (403, b'{"error":"invalid_grant"}', "status 403 invalid_grant"),
+        (403, b'{"error":"<script>"}', "status 403"),
+        (403, b'{"error":7}', "status 403"),
+    ],
+)
+def test_a_refusal_without_a_reason_is_not_yet_the_end(status: int, body: bytes, detail: str) -> None:
+    """The service says no, but an edge in front of it says so too."""
+    with pytest.raises(RefreshRefusedError) as caught:
+        parse_refresh_answer(status, body)
+
+    assert caught.value.detail == detail
 
 
 @pytest.mark.parametrize(
