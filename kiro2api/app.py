@@ -15,20 +15,20 @@ from werkzeug.exceptions import HTTPException
 
 from kiro2api import __version__
 from kiro2api.auth.broker import CredentialBroker
-from kiro2api.auth.credentials import Credential
 from kiro2api.config import Settings
 from kiro2api.errors import Kiro2ApiError
 from kiro2api.protocol.catalog import Catalog
 from kiro2api.protocol.complexity import Complexity
+from kiro2api.provision import Supply, build_broker
+from kiro2api.routes.admin import build_admin_routes
 from kiro2api.routes.admission import Admission
 from kiro2api.routes.completions import build_completions_routes
 from kiro2api.routes.guard import (
-    OPEN_PATHS,
     MalformedHttpError,
     MethodNotAllowedError,
     PathNotFoundError,
     build_error_response,
-    check_client_key,
+    check_access,
     name_request_id_header,
 )
 from kiro2api.routes.health import build_health_routes
@@ -88,27 +88,20 @@ def build_client(settings: Settings) -> httpx.AsyncClient:
     )
 
 
-def build_program(
-    settings: Settings, credentials: tuple[Credential, ...], *, client: httpx.AsyncClient, log: Log
-) -> Program:
+def build_program(settings: Settings, supply: Supply, *, client: httpx.AsyncClient, log: Log) -> Program:
     """A proxy that is ready to be served; ``client`` must outlive it."""
-    write_log = partial(_write_log, log)
+    to_log = partial(write_log, log)
     health = Health()
-    broker = CredentialBroker(
-        credentials,
-        client=client,
-        refresh_url=settings.kiro_refresh_url,
-        refresh_timeout=settings.kiro_refresh_timeout,
-        log=write_log,
-        health=health,
-    )
-    watchdog = LoopWatchdog(write_log)
+    broker, tasks = build_broker(settings, supply, client=client, log=to_log, health=health)
+    watchdog = LoopWatchdog(to_log)
     service = Service(
         broker=broker,
-        upstream=Upstream(client=client, broker=broker, base_url=settings.kiro_upstream_url),
-        catalog=Catalog(settings.model_map),
+        upstream=Upstream(client=client, broker=broker, base_urls=settings.kiro_upstream_url),
+        catalog=Catalog(settings.model_map, fallback=settings.model_fallback),
         log=log,
         client_key=settings.kiro_client_token.get_secret_value(),
+        admin_key=None if settings.kiro_admin_token is None else settings.kiro_admin_token.get_secret_value(),
+        find_state_trouble=lambda: supply.store.trouble,
         silence=_build_silence(settings),
         lives=Lives(
             new_request_id=lambda: _new_id("req_"),
@@ -124,7 +117,11 @@ def build_program(
         disable_stream=settings.disable_stream,
         ping_seconds=settings.ping_interval,
     )
-    background = (partial(supervise, "loop watchdog", watchdog.run, health, log=write_log),)
+    background = (
+        partial(supervise, "loop watchdog", watchdog.run, health, log=to_log),
+        # What these do for the credentials shows in the credentials: without them, requests are answered all the same.
+        *(partial(supervise, name, task, health, log=to_log, is_vital=False) for name, task in tasks),
+    )
     return Program(app=_build_app(settings, service), service=service, broker=broker, background=background)
 
 
@@ -132,7 +129,8 @@ def _new_id(prefix: str) -> str:
     return prefix + secrets.token_hex(12)
 
 
-def _write_log(log: Log, level: int, event: str, /, **fields: object) -> None:
+def write_log(log: Log, level: int, event: str, /, **fields: object) -> None:
+    """Writes to ``log`` at ``level``, as the parts below the routes want it."""
     if level >= logging.ERROR:
         log.error(event, **fields)
     elif level >= logging.WARNING:
@@ -167,6 +165,8 @@ def _build_app(settings: Settings, service: Service) -> QuartTrio:
     app.register_blueprint(build_completions_routes(service))
     app.register_blueprint(build_models_routes(service))
     app.register_blueprint(build_health_routes(service))
+    if service.admin_key is not None:
+        app.register_blueprint(build_admin_routes(service))
     _add_guard(app, service)
     _add_error_responses(app, service)
     if settings.cors_origins:
@@ -177,8 +177,7 @@ def _build_app(settings: Settings, service: Service) -> QuartTrio:
 def _add_guard(app: QuartTrio, service: Service) -> None:
     @app.before_request
     async def check_key() -> None:
-        if request.path not in OPEN_PATHS and request.method != "OPTIONS":
-            check_client_key(request, service.client_key)
+        check_access(request, client_key=service.client_key, admin_key=service.admin_key)
 
     @app.after_request
     async def name_request(response: Response) -> Response:

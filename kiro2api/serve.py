@@ -1,28 +1,30 @@
 """The proxy as a process: its socket, its background tasks, its signals and its end.
 
-Order of death: requests, then the server, then the background tasks, then the HTTP client. A first SIGTERM or SIGINT
-begins a graceful stop: the listener closes, ``/readyz`` says so, running answers may finish within the grace period,
-and those that do not are told inside the stream. A second one ends the process at once.
+Order of death: requests, then the server, then the background tasks, then the store of states, in which a refresh that
+is seen through has to be kept, then the HTTP client. A first SIGTERM or SIGINT begins a graceful stop: the listener
+closes, ``/readyz`` says so, running answers may finish within the grace period, and those that do not are told inside
+the stream. A second one ends the process at once.
 """
 
 import resource
 import signal
 import socket
-from collections.abc import Awaitable, Callable
-from contextlib import closing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 
 import trio
 
-from kiro2api.app import Program, build_client, build_program
-from kiro2api.auth.credentials import Credential
+from kiro2api.app import Program, build_client, build_program, write_log
 from kiro2api.config import Settings
 from kiro2api.edge.hooks import check_hooks
 from kiro2api.edge.server import Edge, Listener
 from kiro2api.edge.terms import EdgeConfig, Faults
+from kiro2api.provision import Supply
 from kiro2api.routes.life import ShuttingDownError
 from kiro2api.routes.service import Log
+from kiro2api.supervision import supervise
 
 NOTICE_SECONDS = 1.0
 """Before the end of the grace period, for clients whose answers are cut to be told so; at most half of it."""
@@ -30,6 +32,8 @@ BACKLOG = 512
 """Connections that the kernel keeps waiting to be accepted."""
 MAX_CONNECTIONS = 1024
 """Of clients, at once, unless the settings say otherwise."""
+STORE_SECONDS = 5.0
+"""For the store of states to be reached at the start; after that, each refresh finds out by itself."""
 PROBE_SECONDS = 30
 """Of silence on a connection, after which the kernel asks whether the client's machine is still there."""
 PROBE_INTERVAL = 10
@@ -48,13 +52,13 @@ class Serving:
 
 async def run(
     settings: Settings,
-    credentials: tuple[Credential, ...],
+    supply: Supply,
     *,
     log: Log,
     stop: Callable[[], Awaitable[None]] | None = None,
     task_status: trio.TaskStatus[Serving] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serves until ``stop`` returns (by default: a signal) and the last answer has ended.
+    """Serves until ``stop`` returns (by default: a signal) and the last answer has ended; then closes the store.
 
     Raises:
         HookError: The installed hypercorn does not fit. Nothing was started.
@@ -63,21 +67,36 @@ async def run(
     check_hooks()
     with closing(_bind(settings)) as sock:
         url = _describe_address(sock, is_tls=settings.tls_cert_file is not None)
-        async with build_client(settings) as client, trio.open_nursery() as root:
-            program = build_program(settings, credentials, client=client, log=log)
-            await root.start(program.broker.run)
+        async with _open_program(settings, supply, log=log) as program, trio.open_nursery() as root:
             for task in program.background:
                 root.start_soon(task)
+            await root.start(program.broker.run)
             draining = trio.Event()
             root.start_soon(partial(_drain, program, stop or wait_for_signal, draining, grace=settings.shutdown_grace))
             async with trio.open_nursery() as server:
                 config = _build_config(settings, Faults(log))
                 edge = Edge(program.app, config)
                 await server.start(partial(edge.serve, [_build_listener(sock, config)], stop=draining.wait))
-                log.info("listening", url=url, credentials=len(credentials), upstream=settings.kiro_upstream_url)
+                upstream = ", ".join(settings.kiro_upstream_url) or "by region"
+                log.info("listening", url=url, credentials=len(supply.loaded.credentials), upstream=upstream)
                 task_status.started(Serving(url=url, program=program))
             log.info("stopped")
             root.cancel_scope.cancel("server has stopped")
+
+
+@asynccontextmanager
+async def _open_program(settings: Settings, supply: Supply, *, log: Log) -> AsyncIterator[Program]:
+    """The parts of the proxy over a store that is up, or known to be down; both it and the HTTP client outlive them."""
+    async with build_client(settings) as client, trio.open_nursery() as nursery:
+        program = build_program(settings, supply, client=client, log=log)
+        for name, task in supply.tasks:
+            to_log, health = partial(write_log, log), program.service.health
+            nursery.start_soon(partial(supervise, name, task, health, log=to_log, is_vital=False))
+        if supply.ready is not None:
+            with trio.move_on_after(STORE_SECONDS):
+                await supply.ready.wait()
+        yield program
+        nursery.cancel_scope.cancel("nobody writes to the store any more")
 
 
 async def _drain(program: Program, stop: Callable[[], Awaitable[None]], draining: trio.Event, *, grace: float) -> None:

@@ -1,7 +1,8 @@
 """Who may come in, and in which words a refusal is put.
 
-The key is looked at before the body is read: a stranger uploads nothing. Which dialect an error speaks is decided by
-the path, and on the paths that both dialects share by the headers that only Anthropic's clients send.
+The key is looked at before the body is read: a stranger uploads nothing. Clients have one key, the operator another,
+and neither opens what the other does. Which dialect an error speaks is decided by the path, and on the paths that both
+dialects share by the headers that only Anthropic's clients send.
 """
 
 import hashlib
@@ -16,8 +17,9 @@ from kiro2api.protocol.openai.errors import render_error as render_openai_error
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """Probes come without a key, and learn nothing that is worth one."""
 
+ADMIN_PATHS = "/admin/"
 ANTHROPIC_PATHS = "/v1/messages"
-OPENAI_PATHS = ("/v1/chat/", "/v1/responses")
+OPENAI_PATHS = ("/v1/chat/", "/v1/responses", ADMIN_PATHS)
 
 
 class ClientKeyError(Kiro2ApiError):
@@ -27,6 +29,15 @@ class ClientKeyError(Kiro2ApiError):
 
     def __init__(self) -> None:
         super().__init__("Send the proxy's key as x-api-key or as Authorization: Bearer.")
+
+
+class AdminKeyError(Kiro2ApiError):
+    """The operator's key is missing or wrong."""
+
+    kind = ErrorKind.CLIENT_KEY
+
+    def __init__(self) -> None:
+        super().__init__("Send the key of KIRO_ADMIN_TOKEN as x-api-key or as Authorization: Bearer.")
 
 
 class PathNotFoundError(Kiro2ApiError):
@@ -76,22 +87,44 @@ def check_content_encoding(request: Request) -> None:
         raise EncodedBodyError
 
 
+def check_access(request: Request, *, client_key: str, admin_key: str | None) -> None:
+    """Passes if the caller may have what is at the path, whether or not there is anything.
+
+    Raises:
+        ClientKeyError: The path wants the clients' key.
+        AdminKeyError: It wants the operator's.
+        PathNotFoundError: It would, and there is none.
+    """
+    if request.path in OPEN_PATHS or request.method == "OPTIONS":
+        return
+    if not request.path.startswith(ADMIN_PATHS):
+        check_client_key(request, client_key)
+    elif admin_key is None:
+        raise PathNotFoundError
+    elif not _has_key(request, admin_key):
+        raise AdminKeyError
+
+
 def check_client_key(request: Request, client_key: str) -> None:
     """Passes if either key header holds ``client_key``; agents send both, and not always the same in both.
 
     Raises:
         ClientKeyError: Neither does.
     """
-    expected = _digest(client_key.encode())
+    if not _has_key(request, client_key):
+        raise ClientKeyError
+
+
+def _has_key(request: Request, key: str) -> bool:
+    expected = _digest(key.encode())
     offered = [value.strip() for value in request.headers.getlist("x-api-key")]
     for value in request.headers.getlist("authorization"):
-        scheme, _, key = value.partition(" ")
+        scheme, _, shown = value.partition(" ")
         if scheme.lower() == "bearer":
-            offered.append(key.strip())
+            offered.append(shown.strip())
     # The framework read the header as Latin-1: so written again, it is the bytes that came.
-    digests = [_digest(key.encode("latin-1", "replace")) for key in offered]
-    if not any([hmac.compare_digest(digest, expected) for digest in digests]):  # noqa: C419  every one is compared
-        raise ClientKeyError
+    digests = [_digest(shown.encode("latin-1", "replace")) for shown in offered]
+    return any([hmac.compare_digest(digest, expected) for digest in digests])  # noqa: C419  every one is compared
 
 
 def _digest(key: bytes) -> bytes:

@@ -2,12 +2,13 @@
 
 Liveness depends on nothing but the loop: an outage elsewhere must not have the process restarted. Readiness is refused,
 with the first reason that applies, while the process ends, while no credential can be used, and while a background
-task fails again and again. Neither tells a credential's name.
+task fails again and again; trouble with the store of states is told, and refuses nothing. Neither tells a credential's
+name.
 """
 
 from quart import Blueprint, Response
 
-from kiro2api.protocol.jsontext import JSON, encode_json
+from kiro2api.protocol.jsontext import JSON, JSONObject, encode_json
 from kiro2api.routes.service import Service
 from kiro2api.routes.streaming import JSON_HEADERS
 
@@ -30,7 +31,10 @@ def build_health_routes(service: Service) -> Blueprint:
             return _refuse("no usable credential")
         if broken := service.health.list_broken():
             return _refuse("background task down", tasks=[*broken])
-        return Response(encode_json({"status": "ready"}), headers=JSON_HEADERS)
+        body: JSONObject = {"status": "ready"}
+        if trouble := service.find_state_trouble():
+            body["warnings"] = [trouble]
+        return Response(encode_json(body), headers=JSON_HEADERS)
 
     return blueprint
 

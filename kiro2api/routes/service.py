@@ -35,6 +35,10 @@ class Service:
     catalog: Catalog
     log: Log
     client_key: str = field(repr=False)
+    admin_key: str | None = field(repr=False, default=None)
+    """``None``: nothing is served below ``/admin``."""
+    find_state_trouble: Callable[[], str] = lambda: ""
+    """Why the store of states does not reach as far as it should; empty if it does."""
     silence: Mapping[Complexity, Silence]
     """How long the upstream may be silent, by the class of the request."""
     lives: Lives

@@ -13,6 +13,7 @@ from quart_trio import QuartTrio
 from kiro2api.auth.broker import CredentialBroker
 from kiro2api.auth.sources import parse_refresh_tokens
 from kiro2api.config import Settings
+from kiro2api.provision import Supply
 from kiro2api.routes.service import Service
 from kiro2api.serve import Serving, run
 from kiro2api.simulator.server import Simulator
@@ -99,9 +100,16 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def running_proxy(
-    simulator: Simulator | None = None, *, refresh_tokens: str = "refresh-a", **settings: object
+    simulator: Simulator | None = None,
+    *,
+    refresh_tokens: str = "refresh-a",
+    supply: Supply | None = None,
+    **settings: object,
 ) -> AsyncIterator[Proxy]:
-    """A proxy in front of ``simulator``; ``settings`` are named as in :class:`Settings`."""
+    """A proxy in front of ``simulator``; ``settings`` are named as in :class:`Settings`.
+
+    Its credentials are those of ``supply``, or ``refresh_tokens``, separated by commas.
+    """
     simulator = simulator or Simulator()
     log = RecordingLog()
     stop = trio.Event()
@@ -112,10 +120,13 @@ async def running_proxy(
             "kiro_client_token": CLIENT_KEY,
             "kiro_upstream_url": simulator.base_url,
             "kiro_refresh_url": simulator.refresh_url,
+            "kiro_oidc_url": simulator.oidc_url,
+            "kiro_control_url": simulator.control_url,
+            "limits_interval": 0,
         }
         chosen = Settings.model_validate(values | settings, by_name=True)
-        credentials = parse_refresh_tokens(refresh_tokens)
-        serving: Serving = await nursery.start(partial(run, chosen, credentials, log=log, stop=stop.wait))
+        chosen_supply = supply or Supply.of(parse_refresh_tokens(refresh_tokens))
+        serving: Serving = await nursery.start(partial(run, chosen, chosen_supply, log=log, stop=stop.wait))
         serving.program.service.upstream.pauses = SHORT_PAUSES
         headers = {"authorization": f"Bearer {CLIENT_KEY}"}
         async with httpx.AsyncClient(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kiro2api import __version__
+from kiro2api import __version__, cli
 from kiro2api.cli import EXIT_FAILURE, run_command
 from kiro2api.config import EXIT_CONFIG, Settings
 
@@ -14,8 +14,9 @@ from kiro2api.config import EXIT_CONFIG, Settings
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No settings but those of the test."""
-    for name in Settings.model_fields:
+    for name in (*Settings.model_fields, "xdg_state_home", "xdg_config_home", "xdg_data_home"):
         monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
 
 
@@ -68,3 +69,45 @@ def test_a_port_in_use_is_one_line(
     assert f"Cannot listen on 127.0.0.1:{port}" in message
     assert "Traceback" not in message
     assert "KIRO2API_WORKER" not in os.environ
+
+
+def test_credentials_are_shown_without_serving(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table on standard output, no log line, no secret."""
+    monkeypatch.setenv("AWS_REFRESHTOKEN", "made-up-refresh-token")
+    assert run_command(["credentials"]) == 0
+    said = capsys.readouterr()
+    assert "social-1  social  usable" in said.out
+    assert (said.err, "made-up" in said.out) == ("", False)
+
+
+def test_a_test_of_credentials_without_a_store_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Why there is none, and what to do; exit code 78."""
+    monkeypatch.setenv("AWS_REFRESHTOKEN", "made-up-refresh-token")
+    monkeypatch.delenv("HOME")
+    code, message = _fail(capsys, "credentials", "test")
+    assert code == EXIT_CONFIG
+    assert "state_not_kept" in message
+    assert "nothing was tested" in " ".join(message.split())
+
+
+def test_a_look_that_is_interrupted_ends_quietly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As shells have it."""
+    monkeypatch.setenv("AWS_REFRESHTOKEN", "made-up-refresh-token")
+
+    async def interrupt(*_arguments: object, **_more: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "show_credentials", interrupt)
+    assert _fail(capsys, "credentials") == (130, "")
+
+
+def test_an_import_needs_no_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not even a credential: it is how one comes to have one."""
+    code, message = _fail(capsys, "import")
+    assert (code, message.startswith("there is no login")) == (EXIT_CONFIG, True)

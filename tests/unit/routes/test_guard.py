@@ -1,11 +1,21 @@
 """Key check and choice of dialect on bare requests."""
 
+from contextlib import nullcontext
+
 import pytest
 from quart import Request
 from werkzeug.datastructures import Headers
 
 from kiro2api.errors import ErrorKind, Kiro2ApiError
-from kiro2api.routes.guard import ClientKeyError, check_client_key, is_anthropic, name_request_id_header
+from kiro2api.routes.guard import (
+    AdminKeyError,
+    ClientKeyError,
+    PathNotFoundError,
+    check_access,
+    check_client_key,
+    is_anthropic,
+    name_request_id_header,
+)
 
 
 def _request(path: str = "/v1/models", **headers: str) -> Request:
@@ -33,12 +43,37 @@ def test_the_error_for_a_wrong_key_does_not_repeat_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "key", "admin_key", "refusal"),
+    [
+        ("/healthz", "", "operator", None),
+        ("/readyz", "", None, None),
+        ("/v1/models", "client", "operator", None),
+        ("/v1/models", "operator", "operator", ClientKeyError),
+        ("/admin", "operator", "operator", ClientKeyError),
+        ("/administer", "client", "operator", None),
+        ("/admin/", "operator", "operator", None),
+        ("/admin/credentials", "operator", "operator", None),
+        ("/admin/credentials", "client", "operator", AdminKeyError),
+        ("/admin/credentials", "", "operator", AdminKeyError),
+        ("/admin/credentials", "client", None, PathNotFoundError),
+        ("/admin/credentials", "", None, PathNotFoundError),
+    ],
+)
+def test_each_path_has_its_key(path: str, key: str, admin_key: str | None, refusal: type[Kiro2ApiError] | None) -> None:
+    """Probes have none, and what is below ``/admin/`` the operator's; without one, nothing is there."""
+    expected = nullcontext() if refusal is None else pytest.raises(refusal)
+    with expected:
+        check_access(_request(path, x_api_key=key), client_key="client", admin_key=admin_key)
+
+
+@pytest.mark.parametrize(
     ("path", "headers", "anthropic"),
     [
         ("/v1/messages", {}, True),
         ("/v1/messages/count_tokens", {}, True),
         ("/v1/chat/completions", {"x_api_key": "k", "anthropic_version": "2023-06-01"}, False),
         ("/v1/responses", {"x_api_key": "k"}, False),
+        ("/admin/credentials", {"x_api_key": "k"}, False),
         ("/v1/models", {}, False),
         ("/v1/models", {"x_api_key": "k"}, True),
         ("/v1/models", {"anthropic_version": "2023-06-01"}, True),
