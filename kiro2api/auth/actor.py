@@ -105,6 +105,10 @@ class TokenActor:
             return access_token
         return None
 
+    async def wait_for_news(self) -> None:
+        """Waits until a refresh of any credential has ended, or there is an access token without one."""
+        await self._tools.news.wait()
+
     def refuse(self, generation: int) -> None:
         """Notes that the upstream does not accept the access token of this generation."""
         self._refused_generation = max(self._refused_generation, generation)
@@ -160,7 +164,7 @@ class TokenActor:
         self.trouble = error.detail or "failed"
         if again_at == math.inf:
             self._rejection = RefreshRejectedError(error.detail)
-            self._write_log(logging.ERROR, "credential_revoked", reason=error.detail)
+            self._write_log(logging.ERROR, "credential_revoked", reason=error.detail, remedy="log in again")
         else:
             pause = again_at - now
             if not isinstance(self.credential.login, ApiKey):  # of which only the upstream knows whether it is good
@@ -211,6 +215,7 @@ class TokenActor:
             expires_at=now + lifetime,
             generation=record.generation,
             profile_arn=profile_arn,
+            is_second_hand=not self._renewer.is_own(record),
         )
         self._mandatory_at = now + schedule.mandatory_in
         self._due = trio.current_time() + schedule.advisory_in

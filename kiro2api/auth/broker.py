@@ -15,7 +15,7 @@ from kiro2api.auth.actor import ActorTools, Flight, News, TokenActor
 from kiro2api.auth.clocks import Clocks
 from kiro2api.auth.control import ListedModel
 from kiro2api.auth.credentials import AccessToken, ApiKey, Credential, IdcLogin, Lease, Outcome, SocialLogin, Want
-from kiro2api.auth.errors import NoCredentialError, RefreshError, RefreshRejectedError
+from kiro2api.auth.errors import NoCredentialError, RefreshRejectedError
 from kiro2api.auth.files import SharedFiles
 from kiro2api.auth.hosts import select_api_region
 from kiro2api.auth.pool import (
@@ -112,11 +112,13 @@ class CredentialBroker:
             jitter=clocks.jitter,
             news=self._news,
         )
-        watch = None if surveyor is None else self._watch
+        watch = self._watch if surveyor is not None and surveyor.is_watchful else None
         self._roster = Roster(credentials, self._tools, watch=watch, health=health or Health(), log=log)
         self._notes = NotesExchange(
             self._pool, store, actors=self._roster, find=self._find_findings, clocks=clocks, log=log
         )
+        self._joined_lists: list[tuple[ListedModel, ...]] = []
+        self._joined: tuple[ListedModel, ...] = ()
         self._leases: set[Lease] = set()
         self._is_closed = False
 
@@ -219,14 +221,6 @@ class CredentialBroker:
             actor.refuse(lease.access_token.generation)
         self._pool.record(lease.credential_id, outcome, self._now(), retry_after=retry_after, model=model)
 
-    async def refresh_all(self) -> dict[str, str]:
-        """Refreshes every credential once, now; what came of it by label, empty for those that are well."""
-        results: dict[str, str] = {}
-        async with trio.open_nursery() as nursery:
-            for actor in self._roster:
-                nursery.start_soon(self._refresh_now, actor, results)
-        return {actor.credential.label: results[actor.credential.label] for actor in self._roster}
-
     def has_usable(self) -> bool:
         """Whether a lease could be had right now, without waiting for a refresh."""
         return not self._is_closed and any(
@@ -238,11 +232,18 @@ class CredentialBroker:
         return BrokerStatistics(in_flight=len(self._leases), credentials=self._pool.statistics(self._now()))
 
     def list_models(self) -> tuple[ListedModel, ...] | None:
-        """The models that any credential may use, by its own list; ``None`` while no list is known."""
-        known = [found.models for found in self._list_findings() if found.models is not None]
-        if not known:
-            return None
-        return tuple({model.model_id: model for models in known for model in models}.values())
+        """The models that any credential may use; ``None`` while that is not known of each that can be used now."""
+        lists: list[tuple[ListedModel, ...]] = []
+        for actor in self._roster:
+            models = self._find_findings(actor.credential.credential_id).models
+            if models is not None:
+                lists.append(models)
+            elif actor.get_access_token_nowait() is not None:
+                return None
+        if [*map(id, lists)] != [*map(id, self._joined_lists)]:
+            self._joined_lists = lists
+            self._joined = tuple({model.model_id: model for models in lists for model in models}.values())
+        return self._joined if lists else None
 
     def describe(self) -> tuple[CredentialReport, ...]:
         """How each credential is, in the order in which they are configured."""
@@ -276,18 +277,6 @@ class CredentialBroker:
     def _demand(self, ranking: Ranking, *, own_only: bool) -> list[Flight]:
         return [self._roster[i].demand() for i in (ranking.candidates[:1] if own_only else ranking.candidates)]
 
-    async def _refresh_now(self, actor: TokenActor, results: dict[str, str]) -> None:
-        try:
-            if actor.access_token is not None:
-                actor.refuse(actor.access_token.generation)
-            flight = actor.demand()
-            while not flight.is_done:
-                self._check_open()
-                await self._news.wait()
-            results[actor.credential.label] = flight.error.detail if flight.error else ""
-        except RefreshError as error:
-            results[actor.credential.label] = error.detail
-
     def _grant(
         self, credential_id: str, access_token: AccessToken, now: float, exclude: Collection[str], want: Want
     ) -> Lease:
@@ -320,9 +309,6 @@ class CredentialBroker:
 
     def _find_findings(self, credential_id: str) -> Findings:
         return self._surveyor.find(credential_id) if self._surveyor is not None else Findings()
-
-    def _list_findings(self) -> list[Findings]:
-        return [self._find_findings(actor.credential.credential_id) for actor in self._roster]
 
     def _find_actor(self, lease: Lease) -> TokenActor:
         actor = self._roster.get(lease.credential_id)

@@ -145,6 +145,8 @@ class AccessToken:
     generation: int
     """1 for the first of a credential, one more with each refresh, by whichever process."""
     profile_arn: str | None
+    is_second_hand: bool = False
+    """Whether another process, or another program, has had it refreshed: nobody here knows how good it still is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -63,7 +63,12 @@ class Renewer:
         self._tools = tools
         self._record: Record | None = None
         self._unsaved: Record | None = None
+        self._own_generation = 0
         self._was_interrupted = False
+
+    def is_own(self, record: Record) -> bool:
+        """Whether it is of a refresh that this process has made."""
+        return record.generation == self._own_generation
 
     async def load(self) -> Record | None:
         """What an earlier process, or another one, has stored and still lives, without asking anybody."""
@@ -132,6 +137,7 @@ class Renewer:
             holding, refreshed, origin=credential.origin, generation=generation, wall=self._tools.wall()
         )
         self._was_interrupted = False
+        self._own_generation = record.generation
         record = await self._keep(hold, record)
         await self._write_back(credential, record)
         self._write_log(
@@ -226,12 +232,10 @@ class Renewer:
 
     def _explain(self, error: RefreshError) -> str:
         """What the operator is told of a refresh that the service refused."""
-        words = [error.detail]
-        if isinstance(error, RefreshRejectedError):
-            words.append("log in again")
-        if self._was_interrupted:
-            words.append("the answer to an earlier refresh was lost when its process was killed")
-        return "; ".join(words)
+        lost = (
+            "; the answer to an earlier refresh was lost when its process was killed" if self._was_interrupted else ""
+        )
+        return f"{error.detail}{lost}"
 
     def _is_useful(self, record: Record) -> bool:
         """Whether the access token lives long enough to be taken over, rather than refreshed at once."""

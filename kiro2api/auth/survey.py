@@ -35,8 +35,6 @@ from kiro2api.auth.hosts import PROFILE_REGIONS, get_control_url
 from kiro2api.auth.pool import CredentialPool
 from kiro2api.auth.wire import Wire
 
-FIRST_LOOK_SECONDS = 30.0
-"""Between two tries of the first look at a credential that has no access token yet."""
 PROFILE_SECONDS = 8.0
 """For finding a profile in all regions: requests wait for it."""
 JITTER = 0.2
@@ -86,18 +84,21 @@ class Surveyor:
         self._draw = draw
         self._findings: dict[str, Findings] = {}
 
+    @property
+    def is_watchful(self) -> bool:
+        """Whether there is anything to :meth:`watch` for."""
+        return self._pause > 0
+
     def find(self, credential_id: str) -> Findings:
         """What is known of a credential."""
         return self._findings.get(credential_id, Findings())
 
     async def watch(self, actor: TokenActor, pool: CredentialPool, select_region: SelectRegion) -> None:
         """Looks at one credential again and again, whenever it has an access token."""
-        if self._pause <= 0:
-            await trio.sleep_forever()
         while True:
             access_token = actor.get_access_token_nowait()
             if access_token is None:
-                await trio.sleep(min(FIRST_LOOK_SECONDS, self._pause))
+                await actor.wait_for_news()
                 continue
             region = select_region(actor.credential, access_token)
             await self._look(actor.credential, access_token, region, pool)

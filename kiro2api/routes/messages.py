@@ -35,7 +35,7 @@ def build_messages_routes(service: Service) -> Blueprint:
     async def count_tokens() -> Response:
         life = get_life()
         conversation = await service.intake.read(life, parse_count_tokens_request)
-        service.catalog.resolve(conversation.model)
+        service.catalog.resolve(conversation.model, listed=service.broker.list_models())
         count = await service.intake.compute(life, partial(estimate_conversation, conversation))
         return Response(render_token_count(count), headers=JSON_HEADERS)
 

@@ -21,7 +21,7 @@ def build_models_routes(service: Service) -> Blueprint:
 
     @blueprint.get("/v1/models")
     async def list_models() -> Response:
-        models = service.catalog.models
+        models = service.catalog.list_models(service.broker.list_models())
         if not is_anthropic(request):
             return Response(render_openai_models(models), headers=JSON_HEADERS)
         body = render_anthropic_models(
@@ -34,7 +34,7 @@ def build_models_routes(service: Service) -> Blueprint:
 
     @blueprint.get("/v1/models/<path:model_id>")
     async def show_model(model_id: str) -> Response:
-        model = service.catalog.describe(model_id)
+        model = service.catalog.describe(model_id, listed=service.broker.list_models())
         render = render_anthropic_model if is_anthropic(request) else render_openai_model
         return Response(render(model), headers=JSON_HEADERS)
 

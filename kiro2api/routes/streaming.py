@@ -16,11 +16,13 @@ import trio
 from quart import Response, request
 from quart.wrappers.response import ResponseBody
 
+from kiro2api.auth.credentials import Want
 from kiro2api.errors import Kiro2ApiError
 from kiro2api.protocol.catalog import ResolvedModel
 from kiro2api.protocol.complexity import Complexity, analyse_complexity
 from kiro2api.protocol.conversation import Conversation
 from kiro2api.protocol.exchange import Exchange, FoldRenderer, Renderer
+from kiro2api.protocol.sessions import build_session_key
 from kiro2api.protocol.turn import Answer
 from kiro2api.routes.admission import Client
 from kiro2api.routes.life import RequestLife, ShuttingDownError
@@ -36,6 +38,8 @@ STREAM_HEADERS = {
     "x-accel-buffering": "no",  # nginx would collect events otherwise
 }
 JSON_HEADERS = {"content-type": "application/json"}
+MODEL_HEADER = "x-kiro2api-model"
+"""Tells the client which model answers in the place of the one that it has asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,17 +74,33 @@ async def answer(service: Service, life: RequestLife, call: Call) -> Response:
     life.report = record.write
     if service.is_draining:
         raise ShuttingDownError
-    model = service.catalog.resolve(call.conversation.model)
+    model = record.model = service.catalog.resolve(call.conversation.model, listed=service.broker.list_models())
     client = Client(address=request.remote_addr or "", session=call.conversation.session_id)
     await service.admission.enter(life, client)
     renderer = call.new_stream_renderer if call.stream else partial(FoldRenderer, call.render_answer)
     work = partial(_build_exchange, service, call, model, renderer)
     exchange = record.exchange = await service.intake.compute(life, work)
-    relay = partial(service.upstream.relay, exchange, silence=service.silence[complexity], attempts=attempts)
-    headers = STREAM_HEADERS if call.stream else JSON_HEADERS
+    relay = partial(
+        service.upstream.relay,
+        exchange,
+        want=_build_want(call.conversation, model),
+        silence=service.silence[complexity],
+        attempts=attempts,
+    )
+    headers = (STREAM_HEADERS if call.stream else JSON_HEADERS) | _name_fallback(model)
     if call.stream and not service.disable_stream:
-        return await _answer_streamed(service, life, call, exchange, relay)
+        body = await _open_stream(service, life, call, exchange, relay)
+        return _build_response(body, headers)
     return _build_response(await _collect(life, relay), headers)
+
+
+def _build_want(conversation: Conversation, model: ResolvedModel) -> Want:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return Want(session=build_session_key(conversation, headers), model=model.upstream_id)
+
+
+def _name_fallback(model: ResolvedModel) -> dict[str, str]:
+    return {} if model.fallback_for is None else {MODEL_HEADER: model.upstream_id}
 
 
 def _build_exchange(
@@ -120,9 +140,9 @@ async def _collect(life: RequestLife, relay: Relay) -> bytes:
     return b"".join(parts)
 
 
-async def _answer_streamed(
+async def _open_stream(
     service: Service, life: RequestLife, call: Call, exchange: Exchange, relay: Relay
-) -> Response:
+) -> ResponseBody:
     send, receive = trio.open_memory_channel[bytes](CHANNEL_SIZE)
     pump = _Pump(life, exchange, relay, send, service)
     life.nursery.start_soon(pump.run)
@@ -131,7 +151,7 @@ async def _answer_streamed(
     if pump.failure is not None:
         raise pump.failure
     first = pump.commit()
-    return _build_response(EventBody(receive, first, call.ping, service.ping_seconds), STREAM_HEADERS)
+    return EventBody(receive, first, call.ping, service.ping_seconds)
 
 
 class _Pump:
@@ -252,9 +272,12 @@ class _Record:
         self._complexity = complexity
         self._attempts = attempts
         self.exchange: Exchange | None = None
+        self.model: ResolvedModel | None = None
 
     def write(self, life: RequestLife) -> None:
         fields = self._describe(life)
+        if self.model is not None and self.model.fallback_for is not None:
+            fields["model_fallback"] = self.model.upstream_id
         if self.exchange is not None:
             fields |= _describe_exchange(self.exchange)
         if life.outcome in {"completed", "client_disconnected"}:
@@ -273,6 +296,8 @@ class _Record:
             "complexity": self._complexity.value,
             "outcome": life.outcome or "cancelled",
             "credential": attempts.credential,
+            "choice": attempts.choice,
+            "upstream_host": attempts.host,
             "upstream_status": attempts.status,
             "upstream_request_id": attempts.request_id,
             "upstream_calls": attempts.calls,

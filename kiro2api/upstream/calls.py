@@ -14,6 +14,7 @@ import h11
 import httpx
 import trio
 
+from kiro2api.auth.control import build_auth_headers
 from kiro2api.auth.credentials import Lease
 from kiro2api.errors import Kiro2ApiError
 from kiro2api.protocol.exchange import Exchange
@@ -133,7 +134,7 @@ class UpstreamCall:
             "POST",
             self.url,
             content=body if len(body) <= PIECE_BYTES else Pieces(body),
-            headers=_build_headers(access_token.value, content_length=len(body)),
+            headers=_build_headers(self.lease, content_length=len(body)),
             follow_redirects=False,
         )
         del body  # which may have many megabytes, and is not needed while the answer comes
@@ -204,10 +205,9 @@ def _is_tls(error: BaseException) -> bool:
     return cause is not None
 
 
-def _build_headers(access_token: str, *, content_length: int) -> dict[str, str]:
+def _build_headers(lease: Lease, *, content_length: int) -> dict[str, str]:
     """What the upstream is told about this request beside its body; nothing of the client's own headers."""
-    return {
-        "authorization": f"Bearer {access_token}",
+    return build_auth_headers(lease.access_token.value, lease.token_type) | {
         "content-type": "application/json",
         "content-length": str(content_length),
         "accept": EVENT_STREAM,

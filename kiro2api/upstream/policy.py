@@ -5,12 +5,15 @@ Pure: no clock, no chance, no waiting. The rules above the table:
 - Nothing is asked again once the client has got a byte of an answer; whoever calls this has made sure of that.
 - At most ``MAX_METERED_CALLS`` calls that may be charged and ``MAX_CALLS`` of any kind for one client request.
 - A ``Retry-After`` beyond the pause that would be made anyway, and beyond ``Pauses.patience``, ends the asking.
+- Another host is asked after a failure that may be the host's own, and no other; what the upstream says about request,
+  credential or model it would say on all of them.
 """
 
 import enum
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from kiro2api.auth.credentials import Outcome
 from kiro2api.errors import Kiro2ApiError
@@ -27,6 +30,7 @@ MAX_CALLS = 8
 _WAIT_SLACK = 0.01
 """Seconds on top of a wait for a credential: the clock that it rests by is another than the one we sleep by."""
 _UNMETERED_STATUSES = frozenset({401, 402, 403, 429})
+_REQUEST_TIMEOUT = 408
 _EDGE_TIMEOUT = 524
 """A front server's status: the upstream got the request and was too slow, as when no first byte comes in time."""
 
@@ -39,6 +43,10 @@ class Failure(enum.Enum):
     BROKEN = "broken"
     """Closed or reset while the answer was awaited, or no HTTP."""
     SERVER = "server"
+    ADDRESS = "address"
+    """The host does not have the operation."""
+    REQUEST_TIMEOUT = "request_timeout"
+    """The host did not get the request in time, it says."""
     CAPACITY = "capacity"
     """The model's, not the credential's."""
     NO_ANSWER = "no_answer"
@@ -91,15 +99,29 @@ class Rule:
     """Whether the failed call may have been charged."""
     outcome: Outcome = Outcome.NEUTRAL
     """What it says about the credential."""
+    is_of_host: bool = False
+    """Whether the host may be to blame: then the next call goes to the next one, if there is one."""
+    needs_other_host: bool = False
+    """Whether the same host would only do the same again."""
 
 
 _FAILED = Outcome.UPSTREAM_FAILED
 
 RULES: Mapping[Failure, Rule] = {
-    Failure.UNREACHABLE: Rule(calls=2, step=Step.AGAIN, pause=Pause.BACKOFF, is_budgeted=True, is_metered=False),
-    Failure.TLS: Rule(calls=1, step=Step.AGAIN, pause=Pause.BACKOFF, is_budgeted=True, is_metered=False),
-    Failure.BROKEN: Rule(calls=1, step=Step.ELSEWHERE_FIRST, pause=Pause.BACKOFF, is_budgeted=True, outcome=_FAILED),
-    Failure.SERVER: Rule(calls=1, step=Step.ELSEWHERE_FIRST, pause=Pause.BACKOFF, is_budgeted=True, outcome=_FAILED),
+    Failure.UNREACHABLE: Rule(
+        calls=2, step=Step.AGAIN, pause=Pause.BACKOFF, is_budgeted=True, is_metered=False, is_of_host=True
+    ),
+    Failure.TLS: Rule(
+        calls=1, step=Step.AGAIN, pause=Pause.BACKOFF, is_budgeted=True, is_metered=False, is_of_host=True
+    ),
+    Failure.BROKEN: Rule(
+        calls=1, step=Step.ELSEWHERE_FIRST, pause=Pause.BACKOFF, is_budgeted=True, outcome=_FAILED, is_of_host=True
+    ),
+    Failure.SERVER: Rule(
+        calls=1, step=Step.ELSEWHERE_FIRST, pause=Pause.BACKOFF, is_budgeted=True, outcome=_FAILED, is_of_host=True
+    ),
+    Failure.ADDRESS: Rule(calls=MAX_CALLS, step=Step.AGAIN, is_metered=False, is_of_host=True, needs_other_host=True),
+    Failure.REQUEST_TIMEOUT: Rule(calls=1, step=Step.AGAIN, is_of_host=True, needs_other_host=True),
     Failure.CAPACITY: Rule(calls=2, step=Step.AGAIN, pause=Pause.SPACED, is_budgeted=True),
     Failure.NO_ANSWER: Rule(calls=1, step=Step.ELSEWHERE_FIRST, pause=Pause.BACKOFF, is_budgeted=True),
     Failure.RATE: Rule(calls=MAX_CALLS, step=Step.ELSEWHERE, is_metered=False, outcome=Outcome.RATE_LIMITED),
@@ -107,7 +129,7 @@ RULES: Mapping[Failure, Rule] = {
     Failure.ACCESS_TOKEN: Rule(calls=MAX_CALLS, step=Step.RENEW, is_metered=False, outcome=Outcome.TOKEN_REFUSED),
     Failure.SUSPENDED: Rule(calls=MAX_CALLS, step=Step.ELSEWHERE, is_metered=False, outcome=Outcome.SUSPENDED),
     Failure.PERMISSION: Rule(calls=MAX_CALLS, step=Step.ELSEWHERE, is_metered=False, outcome=Outcome.FORBIDDEN),
-    Failure.MODEL: Rule(calls=1, step=Step.ELSEWHERE),
+    Failure.MODEL: Rule(calls=1, step=Step.ELSEWHERE, outcome=Outcome.MODEL_REFUSED),
     Failure.SILENT: Rule(outcome=_FAILED),
     Failure.FINAL: Rule(),
 }
@@ -121,6 +143,7 @@ _FAULTS = {
     FaultClass.PERMISSION: Failure.PERMISSION,
     FaultClass.RATE: Failure.RATE,
     FaultClass.MODEL: Failure.MODEL,
+    FaultClass.ADDRESS: Failure.ADDRESS,
 }
 
 _ERRORS: tuple[tuple[type[Kiro2ApiError], Failure], ...] = (
@@ -147,6 +170,8 @@ def classify_failure(error: Kiro2ApiError) -> Failure:
 
 
 def _classify_status(error: UpstreamFaultError) -> Failure:
+    if error.fault_class is FaultClass.TIMEOUT and error.status == _REQUEST_TIMEOUT:
+        return Failure.REQUEST_TIMEOUT
     if error.fault_class not in {FaultClass.SERVER, FaultClass.TIMEOUT} or error.status == _EDGE_TIMEOUT:
         return Failure.FINAL
     # 3xx and 4xx without a meaning of their own are a matter of address or form; 200 is an error in disguise.
@@ -159,6 +184,13 @@ def is_metered(error: Kiro2ApiError) -> bool:
     if isinstance(error, UpstreamFaultError) and error.status in _UNMETERED_STATUSES:
         return False
     return RULES[classify_failure(error)].is_metered
+
+
+def is_host_out(error: Kiro2ApiError) -> bool:
+    """Whether ``error`` would meet every request to the same host: nobody there, or nobody who knows the operation."""
+    if isinstance(error, UpstreamFaultError):
+        return error.fault_class is FaultClass.ADDRESS and not error.name.startswith("ResourceNotFound")
+    return isinstance(error, UpstreamUnreachableError)
 
 
 def judge(error: Kiro2ApiError, *, renewed: bool, has_output: bool) -> Outcome:
@@ -210,6 +242,10 @@ class Attempts:
     metered: int = 0
     credential: str = ""
     """Label of the last credential used."""
+    choice: str = ""
+    """Why it was this one."""
+    url: str = ""
+    """Scheme and host of the last call."""
     status: int | None = None
     """HTTP status of the last answer."""
     request_id: str = ""
@@ -222,20 +258,35 @@ class Attempts:
     """How the attempts failed, in their order."""
     tried: set[str] = field(default_factory=set)
     """Ids of credentials that are out for this request."""
-    renewed: set[str] = field(default_factory=set)
-    """Ids of credentials whose access token was refused and renewed."""
+    renewed: Counter[str] = field(default_factory=Counter)
+    """How often a credential's access token was refused and renewed, by its id."""
+    failed_urls: Counter[str] = field(default_factory=Counter)
+    """How often each host has failed in a way that may be its own."""
+    is_second_hand: bool = False
+    """Whether the last call was made with an access token that another process had had refreshed."""
     has_waited: bool = False
     """Whether a throttled credential was waited for."""
     seen: Counter[Failure] = field(default_factory=Counter)
 
-    def begin_call(self, label: str) -> None:
+    @property
+    def host(self) -> str:
+        """Name of the host of the last call."""
+        return urlsplit(self.url).hostname or ""
+
+    def has_renewed(self, credential_id: str) -> bool:
+        """Whether the last call was made with an access token that was fetched for this request, by nobody else."""
+        return self.renewed[credential_id] > 0 and not self.is_second_hand
+
+    def begin_call(self, label: str, *, url: str = "", choice: str = "", is_second_hand: bool = False) -> None:
         """Counts a call with the credential of that label; it counts as charged until something speaks against it."""
         self.calls += 1
         self.metered += 1
-        self.credential = label
+        self.credential, self.choice, self.url, self.is_second_hand = label, choice, url, is_second_hand
         self.status = None
 
-    def receive_failure(self, error: Kiro2ApiError, credential_id: str, *, pauses: Pauses, draw: float) -> Plan:
+    def receive_failure(
+        self, error: Kiro2ApiError, credential_id: str, *, pauses: Pauses, draw: float, has_other_host: bool = False
+    ) -> Plan:
         """What is to follow on ``error``, given all that went before.
 
         Args:
@@ -243,16 +294,22 @@ class Attempts:
             credential_id: Whose it was.
             pauses: How long to wait.
             draw: From 0 to 1, for the backoff.
+            has_other_host: Whether there is a host that has not failed for this request, nor lately for another.
         """
         failure = classify_failure(error)
         rule = RULES[failure]
+        self.failed_urls[self.url] += rule.is_of_host
         self.failures.append(failure.value)
         self.metered -= not is_metered(error)
         repeated, self.seen[failure] = self.seen[failure], self.seen[failure] + 1
         if self.calls >= MAX_CALLS or self.metered >= MAX_METERED_CALLS or repeated >= rule.calls:
             return GIVE_UP
+        if rule.needs_other_host and not has_other_host:
+            return GIVE_UP
         if rule.pause is Pause.NONE:
             return Plan(step=self._select_step(rule.step, credential_id))
+        if rule.is_of_host and has_other_host and not rule.is_metered:
+            return Plan(step=rule.step)  # nothing was sent, and what is sick is left alone
         pause = _select_pause(rule.pause, repeated, pauses=pauses, draw=draw)
         asked = error.retry_after or 0.0
         if asked > max(pause, pauses.patience):
@@ -280,9 +337,11 @@ class Attempts:
         return free_in + _WAIT_SLACK
 
     def _select_step(self, step: Step, credential_id: str) -> Step:
-        if step is Step.RENEW and credential_id not in self.renewed:
-            self.renewed.add(credential_id)
+        if step is Step.RENEW and self.renewed[credential_id] < 1 + self.is_second_hand:
+            self.renewed[credential_id] += 1
             return Step.RENEW
+        if step is Step.AGAIN:
+            return Step.AGAIN
         self.tried.add(credential_id)
         return Step.ELSEWHERE
 

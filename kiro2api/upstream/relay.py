@@ -1,12 +1,13 @@
 """The loop around the attempts of one request: lease, call, judge, and perhaps once more.
 
-What may follow on which failure stands in :mod:`kiro2api.upstream.policy`; here it is performed. All waiting happens in
+What may follow on which failure stands in :mod:`kiro2api.upstream.policy`, which host is asked in
+:mod:`kiro2api.upstream.hosts`; here it is performed. All waiting happens in
 the task of the request, without a lease: a client that leaves ends it, and holds up nobody.
 """
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, assert_never
 
@@ -14,14 +15,16 @@ import httpx
 import trio
 
 from kiro2api.auth.broker import CredentialBroker
-from kiro2api.auth.credentials import Lease, Outcome
+from kiro2api.auth.credentials import Lease, Outcome, Want
 from kiro2api.auth.errors import NoCredentialError, RefreshError
+from kiro2api.auth.hosts import list_inference_urls
 from kiro2api.errors import ErrorKind, Kiro2ApiError
 from kiro2api.protocol.exchange import Exchange
 from kiro2api.protocol.kiro.faults import FaultClass, UpstreamFaultError
 from kiro2api.upstream.budget import RetryBudget, Spending
 from kiro2api.upstream.calls import OPERATION, Deliver, Silence, UpstreamCall, Watch
-from kiro2api.upstream.policy import CREDENTIAL_FAILURES, Attempts, Pauses, Step, classify_failure, judge
+from kiro2api.upstream.hosts import HostBook
+from kiro2api.upstream.policy import CREDENTIAL_FAILURES, Attempts, Pauses, Step, classify_failure, is_host_out, judge
 
 DAY_SECONDS = 86_400.0
 
@@ -31,6 +34,7 @@ class _Job:
     """One request with all that belongs to it."""
 
     exchange: Exchange
+    want: Want
     deliver: Deliver
     attempts: Attempts
     silence: Silence
@@ -44,7 +48,8 @@ class Upstream:
     Args:
         client: Owned by the caller, who closes it.
         broker: Where credentials come from.
-        base_url: Scheme, host and port of the inference API.
+        base_urls: Schemes, hosts and ports of the inference API, the best first; none for the hosts that the lease's
+            region has.
         budget: Of retries, for all requests together.
         pauses: How long to wait between attempts.
         now: Epoch seconds, for answers that name a date.
@@ -59,7 +64,7 @@ class Upstream:
         *,
         client: httpx.AsyncClient,
         broker: CredentialBroker,
-        base_url: str,
+        base_urls: Sequence[str] = (),
         budget: RetryBudget | None = None,
         pauses: Pauses | None = None,
         now: Callable[[], float] = time.time,
@@ -68,12 +73,15 @@ class Upstream:
         self.pauses = pauses or Pauses()
         self._client = client
         self._broker = broker
-        self._url = base_url.rstrip("/") + OPERATION
+        self._base_urls = tuple(url.rstrip("/") for url in base_urls)
+        self._hosts = HostBook()
         self._budget = budget or RetryBudget()
         self._now = now
         self._draw = draw
 
-    async def relay(self, exchange: Exchange, deliver: Deliver, *, silence: Silence, attempts: Attempts) -> None:
+    async def relay(
+        self, exchange: Exchange, deliver: Deliver, *, want: Want, silence: Silence, attempts: Attempts
+    ) -> None:
         """Gets the answer to ``exchange`` and hands its bytes to ``deliver``, in as many attempts as the rules allow.
 
         Every lease is back and every upstream connection closed or pooled when this returns, raises or is cancelled.
@@ -86,13 +94,14 @@ class Upstream:
         with self._budget.open() as spending:
             job = _Job(
                 exchange=exchange,
+                want=want,
                 deliver=deliver,
                 attempts=attempts,
                 silence=silence,
                 backstop=backstop,
                 spending=spending,
             )
-            lease = await self._broker.lease()
+            lease = await self._broker.lease(want=want)
             while (failure := await self._try(job, lease)) is not None:
                 if exchange.has_output:
                     raise failure
@@ -100,39 +109,64 @@ class Upstream:
 
     async def _try(self, job: _Job, lease: Lease) -> Kiro2ApiError | None:
         """How one attempt failed, if it did; the lease is back."""
+        url = self._hosts.select(self._list_urls(lease), trio.current_time(), failed=job.attempts.failed_urls)
         job.exchange.begin_attempt()
-        job.attempts.begin_call(lease.label)
+        is_second_hand = lease.access_token.is_second_hand
+        job.attempts.begin_call(lease.label, url=url, choice=lease.choice, is_second_hand=is_second_hand)
+
+        def note_answer() -> None:
+            job.spending.release()
+            self._hosts.record_answer(url)
+
         call = UpstreamCall(
             client=self._client,
-            url=self._url,
+            url=url + OPERATION,
             lease=lease,
             exchange=job.exchange,
             deliver=job.deliver,
             attempts=job.attempts,
             watch=Watch(job.silence, job.backstop),
-            note_answer=job.spending.release,
+            note_answer=note_answer,
             now=self._now,
         )
         outcome, retry_after = Outcome.NEUTRAL, None
         try:
             await call.run()
         except Kiro2ApiError as error:
-            renewed = lease.credential_id in job.attempts.renewed
+            renewed = job.attempts.has_renewed(lease.credential_id)
             outcome = judge(error, renewed=renewed, has_output=job.exchange.has_output)
             if isinstance(error, UpstreamFaultError) and error.fault_class is FaultClass.DAILY_QUOTA:
                 error.retry_after = DAY_SECONDS - self._now() % DAY_SECONDS  # lifted at 00:00 UTC
             retry_after = error.retry_after
+            self._judge_host(url, error)
             return error
         else:
             outcome = Outcome.SUCCESS
             return None
         finally:
-            self._broker.release(lease, outcome, retry_after=retry_after)
+            self._broker.release(lease, outcome, retry_after=retry_after, model=job.want.model)
+
+    def _list_urls(self, lease: Lease) -> Sequence[str]:
+        return self._base_urls or list_inference_urls(lease.region)
+
+    def _judge_host(self, url: str, error: Kiro2ApiError) -> None:
+        if is_host_out(error):
+            self._hosts.record_out(url, trio.current_time())
+        elif isinstance(error, UpstreamFaultError):
+            self._hosts.record_answer(url)
 
     async def _lease_next(self, job: _Job, lease: Lease, failure: Kiro2ApiError) -> Lease:
         """The lease for the next attempt; raises what the client is to be told when there is to be none."""
         attempts = job.attempts
-        plan = attempts.receive_failure(failure, lease.credential_id, pauses=self.pauses, draw=self._draw())
+        plan = attempts.receive_failure(
+            failure,
+            lease.credential_id,
+            pauses=self.pauses,
+            draw=self._draw(),
+            has_other_host=self._hosts.has_other(
+                self._list_urls(lease), trio.current_time(), than=attempts.url, failed=attempts.failed_urls
+            ),
+        )
         if plan.is_budgeted and not job.spending.acquire():
             raise failure
         if plan.pause:
@@ -144,7 +178,7 @@ class Upstream:
                 return await self._lease_any(job, lease, failure)
             case Step.ELSEWHERE_FIRST:
                 try:
-                    return await self._broker.lease(exclude=attempts.tried | {lease.credential_id})
+                    return await self._broker.lease(exclude=attempts.tried | {lease.credential_id}, want=job.want)
                 except NoCredentialError:
                     return await self._lease_any(job, lease, failure)
             case Step.RENEW:
@@ -162,7 +196,7 @@ class Upstream:
         """The lease of a credential that is not out for this request, after a short wait if that brings one."""
         attempts = job.attempts
         try:
-            return await self._broker.lease(exclude=attempts.tried)
+            return await self._broker.lease(exclude=attempts.tried, want=job.want)
         except NoCredentialError as none_left:
             free_in = none_left.retry_after if none_left.kind is ErrorKind.RATE_LIMITED else None
             wait = attempts.select_wait(failure, lease.credential_id, free_in=free_in, pauses=self.pauses)
@@ -170,7 +204,7 @@ class Upstream:
                 self._refuse(failure, none_left)
         await trio.sleep(wait)
         try:
-            return await self._broker.lease(exclude=attempts.tried)
+            return await self._broker.lease(exclude=attempts.tried, want=job.want)
         except NoCredentialError as none_left:
             self._refuse(failure, none_left)
 

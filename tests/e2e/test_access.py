@@ -122,7 +122,7 @@ async def test_an_unexpected_error_is_a_500_without_detail(monkeypatch: pytest.M
     """A defect of ours is told generically; the log has the traceback."""
     async with running_proxy() as proxy:
 
-        def fail(_name: str) -> None:
+        def fail(_name: str, **_listed: object) -> None:
             raise ZeroDivisionError("canary")
 
         monkeypatch.setattr(proxy.service.catalog, "resolve", fail)

@@ -78,7 +78,7 @@ async def test_a_defect_in_a_token_actor(monkeypatch: pytest.MonkeyPatch) -> Non
 
     async def crash_once(actor: TokenActor) -> None:
         if not crashed:
-            crashed.append(actor.label)
+            crashed.append(actor.credential.label)
             raise ZeroDivisionError("hidden")
         await run(actor)
 
@@ -91,7 +91,7 @@ async def test_a_defect_in_a_token_actor(monkeypatch: pytest.MonkeyPatch) -> Non
         restarts = {task.name: task.restarts for task in proxy.service.health.tasks if task.state is TaskState.UP}
     assert line["task"] == f"token actor {crashed[0]}"
     assert str(line["reason"]).startswith("ZeroDivisionError at test_supervision.py:")
-    assert len(restarts) == 3
+    assert len(restarts) == 4  # two actors, the watchdog, the exchange of notes
     assert restarts.pop(f"token actor {crashed[0]}") == 1
     assert set(restarts.values()) == {0}
 

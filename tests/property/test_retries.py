@@ -62,14 +62,17 @@ errors = st.one_of(
 )
 
 
-@given(script=st.lists(st.tuples(errors, st.sampled_from("abc")), min_size=12, max_size=12), draw=st.floats(0, 1))
-def test_no_script_of_failures_exceeds_the_limits(script: list[tuple[Kiro2ApiError, str]], draw: float) -> None:
+@given(
+    script=st.lists(st.tuples(errors, st.sampled_from("abc"), st.booleans()), min_size=12, max_size=12),
+    draw=st.floats(0, 1),
+)
+def test_no_script_of_failures_exceeds_the_limits(script: list[tuple[Kiro2ApiError, str, bool]], draw: float) -> None:
     """Calls and charges stay within bounds, pauses too, and what is charged is never underestimated."""
     attempts, charged = Attempts(), 0
-    for error, credential_id in script:
+    for error, credential_id, has_other_host in script:
         attempts.begin_call(credential_id)
         charged += is_metered(error)
-        plan = attempts.receive_failure(error, credential_id, pauses=Pauses(), draw=draw)
+        plan = attempts.receive_failure(error, credential_id, pauses=Pauses(), draw=draw, has_other_host=has_other_host)
         assert attempts.metered == charged <= MAX_METERED_CALLS
         assert attempts.calls <= MAX_CALLS
         assert 0 <= plan.pause <= Pauses().capacity
@@ -103,16 +106,23 @@ replies = st.sampled_from(
 )
 
 
-@given(script=st.lists(replies, max_size=12), credentials=st.sampled_from(["a", "ab", "abcdefghij"]))
-def test_no_script_of_answers_is_asked_beyond_the_limits_or_after_output(script: list[Reply], credentials: str) -> None:
+@given(
+    script=st.lists(replies, max_size=12),
+    credentials=st.sampled_from(["a", "ab", "abcdefghij"]),
+    hosts=st.integers(1, 3),
+)
+def test_no_script_of_answers_is_asked_beyond_the_limits_or_after_output(
+    script: list[Reply], credentials: str, hosts: int
+) -> None:
     """Three requests in a row: leases and places come back, and one that has output is not asked again."""
     clock = MockClock(autojump_threshold=0)
-    trio.run(partial(_play, clock, script, credentials), clock=clock)
+    trio.run(partial(_play, clock, script, credentials, hosts), clock=clock)
 
 
-async def _play(clock: MockClock, script: list[Reply], credentials: str) -> None:
+async def _play(clock: MockClock, script: list[Reply], credentials: str, hosts: int) -> None:
     service = Service(replies=list(script))
-    async with open_client(clock, service, credentials) as client:
+    base_urls = [f"https://kiro{number}.test" for number in range(hosts)]
+    async with open_client(clock, service, credentials, base_urls=base_urls) as client:
         for _ in range(3):
             before = len(service.calls)
             with suppress(Kiro2ApiError):

@@ -11,7 +11,11 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from kiro2api.auth.broker import CredentialBroker
+from kiro2api.auth.clocks import Clocks
+from kiro2api.auth.credentials import Credential, Want
+from kiro2api.auth.refresh import RefreshEndpoints
 from kiro2api.auth.sources import parse_refresh_tokens
+from kiro2api.auth.wire import Wire
 from kiro2api.protocol.anthropic.response import StreamRenderer, render_answer
 from kiro2api.protocol.catalog import ResolvedModel
 from kiro2api.protocol.conversation import Conversation
@@ -25,6 +29,9 @@ from tests.support.upstream_events import encode_stream, text_message
 EPOCH = 1_760_000_000.0
 SILENCE = Silence(first_byte=100, between=50, total=1000)
 HELLO = encode_stream([text_message("Hello")])
+ANY = Want(model="m")
+HOST = "https://kiro.test/"
+ENDPOINTS = RefreshEndpoints(social="https://auth.test/refreshToken", oidc="https://auth.test/{region}/token")
 
 
 class Body(httpx.AsyncByteStream):
@@ -83,6 +90,12 @@ class Service:
     replies: list[Reply] = field(default_factory=list)
     by_credential: dict[str, Reply] = field(default_factory=dict)
     """Comes before ``replies``; by refresh token."""
+    by_host: dict[str, Reply] = field(default_factory=dict)
+    """Comes before all others."""
+    hosts: list[str] = field(default_factory=list)
+    """Which host each call came to."""
+    requests: list[httpx.Request] = field(default_factory=list)
+    """The latest calls themselves."""
     calls: list[tuple[float, str]] = field(default_factory=list)
     """When each call came, and with which credential's access token."""
     refreshes: list[str] = field(default_factory=list)
@@ -99,8 +112,10 @@ class Service:
             return httpx.Response(200, json={"accessToken": refresh_token, "expiresIn": 3600})
         credential = request.headers["authorization"].removeprefix("Bearer ")
         self.calls.append((trio.current_time(), credential))
-        reply = self.by_credential.get(credential) or (self.replies.pop(0) if self.replies else ANSWER)
-        return reply(request)
+        self.hosts.append(request.url.host)
+        self.requests.append(request)
+        reply = self.by_host.get(request.url.host) or self.by_credential.get(credential)
+        return (reply or (self.replies.pop(0) if self.replies else ANSWER))(request)
 
     @property
     def asked(self) -> str:
@@ -125,7 +140,7 @@ class Client:
     """How many calls the service had seen when the latest request had its first output."""
     attempts: Attempts = field(default_factory=Attempts)
 
-    async def ask(self, *, whole: bool = False, silence: Silence = SILENCE) -> None:
+    async def ask(self, *, whole: bool = False, silence: Silence = SILENCE, want: Want = ANY) -> None:
         """One request; afterwards no lease may be left."""
         self.got, self.output_at, self.attempts = b"", None, Attempts()
 
@@ -134,7 +149,9 @@ class Client:
             self.output_at = self.output_at or len(self.service.calls)
 
         try:
-            await self.upstream.relay(build_exchange(whole=whole), deliver, silence=silence, attempts=self.attempts)
+            await self.upstream.relay(
+                build_exchange(whole=whole), deliver, want=want, silence=silence, attempts=self.attempts
+            )
         finally:
             assert self.broker.statistics().in_flight == 0
 
@@ -161,30 +178,31 @@ def build_exchange(*, whole: bool) -> Exchange:
 async def open_client(
     clock: MockClock,
     service: Service,
-    credentials: Sequence[str] = "a",
+    credentials: Sequence[str] | Sequence[Credential] = "a",
     *,
+    base_urls: Sequence[str] = (HOST,),
     pauses: Pauses | None = None,
     draw: float = 1.0,
 ) -> AsyncIterator[Client]:
-    """A client of an upstream with those credentials, all of them fresh."""
+    """A client of an upstream with those credentials, all of them fresh; texts are refresh tokens."""
+    known = [item for item in credentials if isinstance(item, Credential)]
+    known = known or list(parse_refresh_tokens(",".join(str(item) for item in credentials)))
 
     def now() -> float:
         return EPOCH + clock.current_time()
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(service)) as http, trio.open_nursery() as nursery:
         broker = CredentialBroker(
-            parse_refresh_tokens(",".join(credentials)),
-            client=http,
-            refresh_url="https://auth.test/refreshToken",
+            known,
+            wire=Wire(http, endpoints=ENDPOINTS, refresh_seconds=10),
             log=_ignore,
-            now=now,
-            jitter=lambda: 0.5,
+            clocks=Clocks(now=now, wall=now, jitter=lambda: 0.5),
         )
         await nursery.start(broker.run)
         upstream = Upstream(
             client=http,
             broker=broker,
-            base_url="https://kiro.test/",
+            base_urls=base_urls,
             budget=service.budget,
             pauses=pauses,
             now=now,

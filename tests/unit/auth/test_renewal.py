@@ -113,7 +113,9 @@ async def test_a_stored_access_token_is_used_at_once_after_a_restart(autojump_cl
             lease = await broker.lease()
         await trio.sleep(3600)
 
-    assert lease.access_token == AccessToken(value="access-b", expires_at=EPOCH + 3601, generation=1, profile_arn=None)
+    assert lease.access_token == AccessToken(
+        value="access-b", expires_at=EPOCH + 3601, generation=1, profile_arn=None, is_second_hand=True
+    )
     assert [called for _, called in service.calls] == ["a", "b"]
 
 

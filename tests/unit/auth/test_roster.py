@@ -113,14 +113,3 @@ async def test_an_api_key_is_its_own_access_token(autojump_clock: MockClock) -> 
 
         assert broker.statistics().credentials[0].standing is Standing.REVOKED
     assert service.calls == []
-
-
-async def test_every_credential_can_be_refreshed_now(autojump_clock: MockClock) -> None:
-    """What came of it is told by label, for those that are revoked too."""
-    service = FakeRefreshService(answers={"b": DEAD, "c": refuse(503)})
-    async with open_broker(autojump_clock, service, "a,b,c") as broker:
-        await trio.sleep(2)
-        results = await broker.refresh_all()
-
-    assert results == {"social-1": "", "social-2": "status 400 invalid_grant; log in again", "social-3": "status 503"}
-    assert service.count_calls("a") == 2

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import httpx
@@ -33,7 +33,7 @@ class FakeServices:
     """In turn, the last one again and again."""
     limits: Responder = lambda _: httpx.Response(403, text="{}")
     models: Responder = lambda _: httpx.Response(403, text="{}")
-    lifetime: float = 3600.0
+    is_granting: bool = True
     asked: list[tuple[float, str, str]] = field(default_factory=list)
     """When, path, host; refreshes left out."""
 
@@ -41,7 +41,7 @@ class FakeServices:
         path = request.url.path
         await trio.sleep(0.5)
         if path in {"/refreshToken", "/token"}:
-            return grant("aoa", lifetime=self.lifetime)
+            return grant("aoa") if self.is_granting else httpx.Response(503)
         self.asked.append((trio.current_time(), path, request.url.host))
         if path == "/getUsageLimits":
             return self.limits(request)
@@ -53,11 +53,6 @@ class FakeServices:
         return sum(asked == path for _, asked, _ in self.asked)
 
 
-def build_credential(login: Login, **members: str) -> Credential:
-    """A credential with whatever else is configured for it."""
-    return Credential(credential_id="x", origin="o", label="x-1", source="test", login=login, **members)  # type: ignore[arg-type]  # optional texts
-
-
 @asynccontextmanager
 async def open_broker(
     clock: MockClock,
@@ -67,7 +62,7 @@ async def open_broker(
     pause: float = 900.0,
     control_url: str | None = CONTROL_URL,
     uses_builder_id_profile: bool = True,
-    **members: str,
+    profile_arn: str | None = None,
 ) -> AsyncIterator[CredentialBroker]:
     """A running broker that surveys its one credential, whose refreshes have not begun yet."""
     async with httpx.AsyncClient(transport=httpx.MockTransport(services)) as client, trio.open_nursery() as nursery:
@@ -77,7 +72,11 @@ async def open_broker(
             return EPOCH + clock.current_time()
 
         broker = CredentialBroker(
-            [build_credential(login, **members)],
+            [
+                Credential(
+                    credential_id="x", origin="o", label="x-1", source="test", login=login, profile_arn=profile_arn
+                )
+            ],
             wire=wire,
             log=LogBook(),
             surveyor=Surveyor(
@@ -131,19 +130,19 @@ async def test_a_profile_is_looked_up_where_one_is_needed(
 
 
 @pytest.mark.parametrize(
-    ("login", "members"),
-    [(SocialLogin(refresh_token="a"), {}), (ApiKey(key="ksk_x"), {}), (IDC, {"profile_arn": ARN})],
+    ("login", "profile_arn"),
+    [(SocialLogin(refresh_token="a"), None), (ApiKey(key="ksk_x"), None), (IDC, ARN)],
 )
 async def test_nobody_asks_for_a_profile_that_is_known_or_never_is(
-    autojump_clock: MockClock, login: Login, members: dict[str, str]
+    autojump_clock: MockClock, login: Login, profile_arn: str | None
 ) -> None:
     """Social logins are told theirs, API keys have none, and what is configured counts."""
     services = FakeServices()
-    async with open_broker(autojump_clock, services, login, pause=0, **members) as broker:
+    async with open_broker(autojump_clock, services, login, pause=0, profile_arn=profile_arn) as broker:
         lease = await broker.lease()
         await trio.sleep(1000)
 
-        assert lease.access_token.profile_arn == members.get("profile_arn")
+        assert lease.access_token.profile_arn == profile_arn
         assert services.asked == []
 
 
@@ -218,7 +217,24 @@ async def test_limits_and_models_are_looked_at_again_and_again(autojump_clock: M
         assert [model.model_id for model in models] == ["model-1", "model-2"]
     times = [at for at, path, _ in services.asked if path == "/getUsageLimits"]
     assert all(900 < later - earlier < 910 for earlier, later in pairwise(times))
-    assert len(times) == 4
+    assert (len(times), times[0]) == (4, 1.0)
+
+
+async def test_the_list_of_models_is_known_when_that_of_each_credential_is(autojump_clock: MockClock) -> None:
+    """An API key has no list: what it may use besides must neither be hidden nor replaced."""
+    services = FakeServices(models=answer(models=[{"modelId": "auto"}]))
+    async with open_broker(autojump_clock, services, SocialLogin(refresh_token="a")) as broker:
+        await trio.sleep(10)
+        known = broker.list_models()
+        assert known is not None
+        assert broker.list_models() is known
+        (credential,) = (actor.credential for actor in broker._roster)
+        broker.replace([credential, replace(credential, credential_id="key", login=ApiKey(key="ksk_x"))])
+        await trio.sleep(10)
+
+        assert broker.list_models() is None
+        broker.replace([credential])
+        assert broker.list_models() is not None
 
 
 @pytest.mark.parametrize(
@@ -256,7 +272,7 @@ async def test_limits_are_asked_for_without_the_profile_too(autojump_clock: Mock
 
 async def test_a_credential_without_an_access_token_is_not_asked_about(autojump_clock: MockClock) -> None:
     """Nor is one refreshed for the survey's sake; an API key is asked for its limits only."""
-    services = FakeServices(lifetime=1.0)
+    services = FakeServices(is_granting=False)
     async with open_broker(autojump_clock, services, SocialLogin(refresh_token="a"), pause=10):
         await trio.sleep(29)
         assert services.asked == []

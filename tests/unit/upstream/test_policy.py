@@ -30,6 +30,7 @@ from kiro2api.upstream.policy import (
     Plan,
     Step,
     classify_failure,
+    is_host_out,
     is_metered,
     judge,
 )
@@ -47,9 +48,16 @@ def _fault(
 EXPIRED = _fault(403, message="The bearer token included in the request is invalid.")
 
 
-def _fail(attempts: Attempts, error: Kiro2ApiError, credential_id: str = "a", *, draw: float = 1.0) -> Plan:
-    attempts.begin_call("social-1")
-    return attempts.receive_failure(error, credential_id, pauses=PAUSES, draw=draw)
+def _fail(
+    attempts: Attempts,
+    error: Kiro2ApiError,
+    credential_id: str = "a",
+    *,
+    draw: float = 1.0,
+    has_other_host: bool = False,
+) -> Plan:
+    attempts.begin_call("social-1", url="https://a.test:1", choice="its turn")
+    return attempts.receive_failure(error, credential_id, pauses=PAUSES, draw=draw, has_other_host=has_other_host)
 
 
 def _plan(step: Step, pause: float) -> Plan:
@@ -107,12 +115,94 @@ def test_how_often_a_failure_is_answered_by_another_call(error: Kiro2ApiError, p
     assert attempts.failures == [classify_failure(error).value] * len(plans)
 
 
+AT_ONCE = Plan(step=Step.AGAIN)
+
+
+@pytest.mark.parametrize(
+    ("error", "plans"),
+    [
+        (UpstreamUnreachableError(CAUSE), [AT_ONCE, AT_ONCE, GIVE_UP]),
+        (UpstreamTlsError(CAUSE), [AT_ONCE, GIVE_UP]),
+        (_fault(404), [AT_ONCE] * 7 + [GIVE_UP]),
+        (_fault(408), [AT_ONCE, GIVE_UP]),
+        (UpstreamBrokenError(CAUSE), ONCE_MORE),
+        (_fault(500), ONCE_MORE),
+        (_fault(504), ONCE_MORE),
+        (EmptyAnswerError(), ONCE_MORE),
+        (_fault(500, message="unexpectedly high load"), [_plan(Step.AGAIN, 5), _plan(Step.AGAIN, 5), GIVE_UP]),
+        (_fault(429), [ELSEWHERE] * 7 + [GIVE_UP]),
+        (_fault(402), [ELSEWHERE] * 7 + [GIVE_UP]),
+        (_fault(403), [ELSEWHERE] * 7 + [GIVE_UP]),
+        (_fault(400), [GIVE_UP]),
+        (_fault(302), [GIVE_UP]),
+        (_fault(524), [GIVE_UP]),
+        (NoFirstByteError(120), [GIVE_UP]),
+    ],
+    ids=lambda value: getattr(value, "detail", None),
+)
+def test_another_host_is_asked_at_once_when_nothing_was_sent(error: Kiro2ApiError, plans: list[Plan]) -> None:
+    """As often as the same one would be; what says nothing about the host is none the more answered by a call."""
+    attempts = Attempts()
+    assert [_fail(attempts, error, has_other_host=True) for _ in plans] == plans
+
+
+@pytest.mark.parametrize(
+    ("error", "is_of_host", "is_out"),
+    [
+        (UpstreamUnreachableError(CAUSE), True, True),
+        (UpstreamTlsError(CAUSE), True, True),
+        (_fault(404), True, True),
+        (UpstreamFaultError(FaultReport(status=400, name="UnknownOperationException")), True, True),
+        (UpstreamFaultError(FaultReport(status=404, name="ResourceNotFoundException")), True, False),
+        (UpstreamBrokenError(CAUSE), True, False),
+        (_fault(408), True, False),
+        (_fault(500), True, False),
+        (_fault(503), True, False),
+        (_fault(500, message="unexpectedly high load"), False, False),
+        (_fault(400), False, False),
+        (_fault(401), False, False),
+        (_fault(402), False, False),
+        (_fault(403), False, False),
+        (_fault(429), False, False),
+        (NotAnEventStreamError("text/html"), False, False),
+        (NoFirstByteError(120), False, False),
+    ],
+    ids=lambda value: getattr(value, "detail", None),
+)
+def test_what_may_be_the_host_s_own_fault(error: Kiro2ApiError, *, is_of_host: bool, is_out: bool) -> None:
+    """And what would meet every other request there."""
+    attempts = Attempts()
+    _fail(attempts, error)
+    assert attempts.failed_urls == {"https://a.test:1": is_of_host}
+    assert is_host_out(error) is is_out
+
+
+def test_the_tally_names_the_latest_call() -> None:
+    """The host without port or scheme."""
+    attempts = Attempts()
+    assert attempts.host == ""
+    _fail(attempts, UpstreamTlsError(CAUSE))
+    assert (attempts.host, attempts.credential, attempts.choice) == ("a.test", "social-1", "its turn")
+
+
+def test_an_access_token_of_another_process_is_renewed_twice() -> None:
+    """The first renewal may have brought what that process got long ago; a second one of that kind is the last."""
+    attempts = Attempts()
+    steps = []
+    for _ in range(3):
+        attempts.begin_call("social-1", is_second_hand=True)
+        plan = attempts.receive_failure(EXPIRED, "a", pauses=PAUSES, draw=1.0)
+        steps.append((plan.step, attempts.has_renewed("a")))
+
+    assert steps == [(Step.RENEW, False), (Step.RENEW, False), (Step.ELSEWHERE, False)]
+
+
 def test_a_refused_access_token_is_renewed_once() -> None:
     """After that it is the credential that is refused, and another one's turn, with a refresh of its own."""
     attempts = Attempts()
     plans = [_fail(attempts, EXPIRED, credential_id) for credential_id in "aabb"]
     assert [plan.step for plan in plans] == [Step.RENEW, Step.ELSEWHERE] * 2
-    assert (attempts.tried, attempts.renewed, attempts.metered) == ({"a", "b"}, {"a", "b"}, 0)
+    assert (attempts.tried, attempts.renewed, attempts.metered) == ({"a", "b"}, {"a": 1, "b": 1}, 0)
 
 
 def test_kinds_of_failure_are_counted_apart_up_to_the_charge_limit() -> None:
@@ -138,6 +228,8 @@ def test_calls_that_cost_nothing_are_bounded_too() -> None:
     [
         (UpstreamUnreachableError(CAUSE), False),
         (UpstreamTlsError(CAUSE), False),
+        (_fault(404), False),
+        (_fault(408), True),
         (_fault(401), False),
         (_fault(402), False),
         (_fault(403), False),
@@ -224,7 +316,7 @@ def test_a_throttled_credential_is_waited_for_once(
         (UpstreamUnreachableError(CAUSE), Outcome.NEUTRAL),
         (UpstreamTlsError(CAUSE), Outcome.NEUTRAL),
         (_fault(429, "INSUFFICIENT_MODEL_CAPACITY"), Outcome.NEUTRAL),
-        (_fault(400, "INVALID_MODEL_ID"), Outcome.NEUTRAL),
+        (_fault(400, "INVALID_MODEL_ID"), Outcome.MODEL_REFUSED),
         (_fault(400), Outcome.NEUTRAL),
         (_fault(302), Outcome.NEUTRAL),
         (EmptyAnswerError(), Outcome.NEUTRAL),

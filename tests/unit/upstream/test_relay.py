@@ -24,6 +24,7 @@ from kiro2api.upstream import (
 from tests.support.upstream_events import encode_stream, text_message
 from tests.support.upstream_service import (
     ANSWER,
+    ANY,
     EXPIRED,
     HELLO,
     SILENCE,
@@ -273,7 +274,9 @@ async def test_a_slow_client_is_no_silent_upstream(autojump_clock: MockClock) ->
             exchange_bytes.append(data)
             await trio.sleep(200)
 
-        await client.upstream.relay(build_exchange(whole=False), deliver, silence=SILENCE, attempts=client.attempts)
+        await client.upstream.relay(
+            build_exchange(whole=False), deliver, want=ANY, silence=SILENCE, attempts=client.attempts
+        )
         assert len(exchange_bytes) >= 2
 
 
