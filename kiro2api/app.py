@@ -48,6 +48,8 @@ IDLE_SECONDS = 20.0
 """For an upstream connection without a request; longer ones are often half dead after a change of network."""
 WRITE_SECONDS = 30.0
 """For one write of a request to the upstream."""
+MAX_LOGGED_PATH = 100
+"""Characters."""
 
 _DIRECT = ("all://127.0.0.1", "all://[::1]", "all://localhost")
 """Never through a proxy of the environment: what runs on this machine is not there for another."""
@@ -185,6 +187,13 @@ def _add_guard(app: QuartTrio, service: Service) -> None:
         return response
 
 
+def _shorten_path(path: str) -> str:
+    """The path for a log line, in whole segments: half a key that somebody has put there would pass for none."""
+    if len(path) <= MAX_LOGGED_PATH:
+        return path
+    return path[: path.rfind("/", 0, MAX_LOGGED_PATH) + 1] + "…"
+
+
 def _add_error_responses(app: QuartTrio, service: Service) -> None:
     @app.errorhandler(Kiro2ApiError)
     async def refuse(error: Kiro2ApiError) -> Response:
@@ -192,7 +201,7 @@ def _add_error_responses(app: QuartTrio, service: Service) -> None:
         life.fail(error)
         if life.report is None:
             reason = error.detail or error.message
-            asked = f"{request.method} {request.path[:100]}"
+            asked = f"{request.method} {_shorten_path(request.path)}"
             service.log.info(
                 "refused", request_id=life.request_id, asked=asked, kind=error.kind.value, reason=reason[:200]
             )

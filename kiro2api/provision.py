@@ -163,7 +163,7 @@ def _open_local(
     except (StateDirectoryError, StateError) as error:
         if is_chosen:
             raise
-        return MemoryStore(), (_describe_memory(f"{error.message} {error.detail}".strip()),)
+        return MemoryStore(), (_describe_memory(f"{error.message} {error.detail}".strip().removesuffix(".")),)
 
 
 def _describe_memory(reason: str) -> str:

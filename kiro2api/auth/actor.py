@@ -12,7 +12,7 @@
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
 
@@ -29,8 +29,12 @@ MIN_RETRY_PAUSE_SECONDS = 1.0
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """One refresh, for all who wait for it; ``error`` is its result unless it brought an access token."""
+    """One refresh, for all who wait for it; ``error`` is its result unless it brought an access token.
 
+    It began in Trio's time.
+    """
+
+    began_at: float = field(default_factory=trio.current_time)
     is_done: bool = False
     error: RefreshError | None = None
 

@@ -155,13 +155,13 @@ class CredentialBroker:
             NoCredentialError: None can be used now, or the broker is shutting down.
         """
         flights: list[Flight] = []
-        patience = trio.current_time() + OWN_PATIENCE_SECONDS
         while True:
             self._check_open()
             now = self._now()
             ranking = self._pool.rank(now, exclude=exclude, want=want)
-            is_patient = ranking.own is not None and trio.current_time() < patience
-            for credential_id in ranking.candidates[:1] if is_patient else ranking.candidates:
+            patience = self._find_patience(ranking)
+            ids = ranking.candidates[:1] if patience else ranking.candidates
+            for credential_id in ids:
                 access_token = self._roster[credential_id].get_access_token_nowait()
                 if access_token is not None:
                     return self._grant(credential_id, access_token, now, exclude, want)
@@ -169,8 +169,8 @@ class CredentialBroker:
             if not isinstance(selection, Chosen):
                 cause = next((flight.error for flight in flights if flight.error), None)
                 raise self._build_error(selection, now) from cause
-            flights = self._demand(ranking, own_only=is_patient)
-            with trio.move_on_at(patience if is_patient else math.inf):
+            flights = [self._roster[credential_id].demand() for credential_id in ids]
+            with trio.move_on_after(patience or math.inf):
                 await self._news.wait()
 
     async def renew(self, lease: Lease) -> Lease:
@@ -274,8 +274,14 @@ class CredentialBroker:
         if self._surveyor is not None:
             await self._surveyor.watch(actor, self._pool, self._select_region)
 
-    def _demand(self, ranking: Ranking, *, own_only: bool) -> list[Flight]:
-        return [self._roster[i].demand() for i in (ranking.candidates[:1] if own_only else ranking.candidates)]
+    def _find_patience(self, ranking: Ranking) -> float:
+        """Seconds for which a conversation waits for its own credential and no other, 0 if it has none or no more."""
+        if ranking.own is None:
+            return 0.0
+        actor = self._roster[ranking.own]
+        if actor.get_access_token_nowait() is not None:
+            return OWN_PATIENCE_SECONDS
+        return max(0.0, actor.demand().began_at + OWN_PATIENCE_SECONDS - trio.current_time())
 
     def _grant(
         self, credential_id: str, access_token: AccessToken, now: float, exclude: Collection[str], want: Want

@@ -28,7 +28,7 @@ class ClientKeyError(Kiro2ApiError):
     kind = ErrorKind.CLIENT_KEY
 
     def __init__(self) -> None:
-        super().__init__("Send the proxy's key as x-api-key or as Authorization: Bearer.")
+        super().__init__("Send the proxy's key in the x-api-key or the Authorization header.")
 
 
 class AdminKeyError(Kiro2ApiError):
@@ -37,7 +37,7 @@ class AdminKeyError(Kiro2ApiError):
     kind = ErrorKind.CLIENT_KEY
 
     def __init__(self) -> None:
-        super().__init__("Send the key of KIRO_ADMIN_TOKEN as x-api-key or as Authorization: Bearer.")
+        super().__init__("Send the key of KIRO_ADMIN_TOKEN in the x-api-key or the Authorization header.")
 
 
 class PathNotFoundError(Kiro2ApiError):

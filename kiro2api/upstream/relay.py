@@ -16,7 +16,7 @@ import trio
 
 from kiro2api.auth.broker import CredentialBroker
 from kiro2api.auth.credentials import Lease, Outcome, Want
-from kiro2api.auth.errors import NoCredentialError, RefreshError
+from kiro2api.auth.errors import NoCredentialError, RefreshError, RefreshFailedError
 from kiro2api.auth.hosts import list_inference_urls
 from kiro2api.errors import ErrorKind, Kiro2ApiError
 from kiro2api.protocol.exchange import Exchange
@@ -27,6 +27,8 @@ from kiro2api.upstream.hosts import HostBook
 from kiro2api.upstream.policy import CREDENTIAL_FAILURES, Attempts, Pauses, Step, classify_failure, is_host_out, judge
 
 DAY_SECONDS = 86_400.0
+RENEWAL_PATIENCE_SECONDS = 2.0
+"""For a refused access token to be renewed, while another credential could serve: most refreshes take one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +185,7 @@ class Upstream:
                     return await self._lease_any(job, lease, failure)
             case Step.RENEW:
                 try:
-                    return await self._broker.renew(lease)
+                    return await self._renew(lease)
                 except (RefreshError, NoCredentialError):  # another credential may do
                     attempts.tried.add(lease.credential_id)
                     return await self._lease_any(job, lease, failure)
@@ -191,6 +193,14 @@ class Upstream:
                 return await self._lease_any(job, lease, failure)
             case _:
                 assert_never(plan.step)
+
+    async def _renew(self, lease: Lease) -> Lease:
+        """The lease with a fresh access token; a refresh that takes long is left to others if another one is ready."""
+        with trio.move_on_after(RENEWAL_PATIENCE_SECONDS):
+            return await self._broker.renew(lease)
+        if self._broker.has_usable():
+            raise RefreshFailedError("the refresh takes long, and another credential is ready")
+        return await self._broker.renew(lease)
 
     async def _lease_any(self, job: _Job, lease: Lease, failure: Kiro2ApiError) -> Lease:
         """The lease of a credential that is not out for this request, after a short wait if that brings one."""

@@ -158,3 +158,12 @@ async def test_disable_stream_sends_a_stream_in_one_piece() -> None:
         assert response.headers["content-type"].startswith("text/event-stream")
         assert "content-length" in response.headers
         assert response.text.rstrip().endswith('data: {"type":"message_stop"}')
+
+
+async def test_a_long_path_is_logged_in_whole_segments() -> None:
+    """Half a key that somebody has put into an address would not be known for one."""
+    async with running_proxy() as proxy:
+        await proxy.client.get(f"/v1/{'x' * 90}/{CLIENT_KEY}/more")
+        [line] = proxy.log.find("refused")
+
+    assert line["asked"] == f"GET /v1/{'x' * 90}/…"

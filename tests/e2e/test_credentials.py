@@ -11,6 +11,7 @@ from kiro2api.simulator.accounts import Accounts
 from kiro2api.simulator.record import Record
 from kiro2api.simulator.script import CutBeforeHead, Event, Hang, Respond, Script
 from kiro2api.simulator.server import Simulator
+from tests.support.greetings import ask, greet
 from tests.support.proxy import HELLO, running_proxy
 
 SUSPENDED = {"message": "Your User ID (1234) is suspended. We locked it.", "reason": "TEMPORARILY_SUSPENDED"}
@@ -70,8 +71,7 @@ async def test_a_credential_refused_twice_is_left_for_the_next() -> None:
     simulator = Simulator()
     _refuse_credential(simulator, "refresh-a", _respond(403, FORBIDDEN))
     async with running_proxy(simulator, refresh_tokens="refresh-a,refresh-b") as proxy:
-        for _ in range(3):
-            assert (await proxy.client.post("/v1/messages", json=HELLO)).status_code == 200
+        assert await ask(proxy, 3) == [200] * 3
         refused = [record for record in simulator.generations if record.credential == "refresh-a"]
         assert len(refused) == 2
         assert proxy.broker.statistics().in_flight == 0
@@ -96,8 +96,8 @@ async def test_a_credential_at_fault_fails_over_before_the_first_byte(script: Sc
     simulator = Simulator()
     _refuse_credential(simulator, "refresh-a", script)
     async with running_proxy(simulator, refresh_tokens="refresh-a,refresh-b") as proxy:
-        for _ in range(4):
-            response = await proxy.client.post("/v1/messages", json=HELLO | {"stream": True})
+        for number in range(4):
+            response = await proxy.client.post("/v1/messages", json=greet(number, stream=True))
             assert "event: message_stop" in response.text
         asked = [record for record in simulator.generations if record.credential == "refresh-a"]
         assert len(asked) == calls
@@ -160,12 +160,11 @@ async def test_a_request_at_fault_is_asked_rarely_and_harms_no_credential(
     async with running_proxy(simulator, refresh_tokens="refresh-a,refresh-b,refresh-c") as proxy:
         for number in range(1, 5):
             simulator.enqueue(*[script] * calls)
-            assert (await proxy.client.post("/v1/messages", json=HELLO)).status_code == status
+            assert await ask(proxy, first=number) == [status]
             assert len(simulator.generations) == number * calls
         states = {state.standing.value for state in proxy.broker.statistics().credentials}
         assert states <= {"usable", "passed_over"}
-        for _ in range(3):
-            assert (await proxy.client.post("/v1/messages", json=HELLO)).status_code == 200
+        assert await ask(proxy, 3, first=10) == [200] * 3
         assert len({record.credential for record in simulator.generations[-3:]}) >= serving
 
 
@@ -209,9 +208,8 @@ async def test_a_credential_that_always_fails_is_soon_passed_over(script: Script
     simulator = Simulator()
     _refuse_credential(simulator, "refresh-a", script)
     async with running_proxy(simulator, refresh_tokens="refresh-a,refresh-b") as proxy:
-        for _ in range(12):
-            assert (await proxy.client.post("/v1/messages", json=HELLO)).status_code == 200
-        assert sum(record.credential == "refresh-a" for record in simulator.generations) <= 7
+        assert await ask(proxy, 12) == [200] * 12
+        assert 2 <= sum(record.credential == "refresh-a" for record in simulator.generations) <= 7
 
 
 async def test_a_pool_that_is_out_in_four_ways_answers_fast() -> None:

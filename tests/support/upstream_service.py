@@ -101,12 +101,14 @@ class Service:
     refreshes: list[str] = field(default_factory=list)
     budget: RetryBudget = field(default_factory=RetryBudget)
     refuses_refresh: bool = False
+    refresh_seconds: float = 0.0
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         await trio.lowlevel.checkpoint()
         if request.url.host == "auth.test":
             refresh_token = httpx.Response(200, content=request.content).json()["refreshToken"]
             self.refreshes.append(refresh_token)
+            await trio.sleep(self.refresh_seconds)
             if self.refuses_refresh:
                 return httpx.Response(400, json={"error": "invalid_grant"})
             return httpx.Response(200, json={"accessToken": refresh_token, "expiresIn": 3600})

@@ -69,6 +69,7 @@ def test_a_port_in_use_is_one_line(
     assert f"Cannot listen on 127.0.0.1:{port}" in message
     assert "Traceback" not in message
     assert "KIRO2API_WORKER" not in os.environ
+    assert "AWS_REFRESHTOKEN" not in os.environ  # nothing that this process starts should find it there
 
 
 def test_credentials_are_shown_without_serving(

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from kiro2api.auth.broker import BrokerStatistics, CredentialBroker
 from kiro2api.auth.clocks import build_steady_clock
-from kiro2api.auth.credentials import AccessToken, Lease, Outcome, build_fingerprint
+from kiro2api.auth.credentials import AccessToken, Lease, Outcome, Want, build_fingerprint
 from kiro2api.auth.errors import NoCredentialError
 from kiro2api.auth.pool import CredentialState, Standing
 from kiro2api.errors import ErrorKind
@@ -260,3 +260,27 @@ def test_the_steady_clock_tells_the_time_and_runs() -> None:
     first, second = clock(), clock()
 
     assert EPOCH < first <= second
+
+
+async def test_a_conversation_waits_for_its_own_credential_a_moment(autojump_clock: MockClock) -> None:
+    """For two seconds of the refresh, whoever asks when; then another credential takes it over for good."""
+    service = FakeRefreshService()
+    moved: list[tuple[str, float]] = []
+
+    async def ask(broker: CredentialBroker, session: str, at: float) -> None:
+        await trio.sleep_until(at)
+        lease = await broker.lease(want=Want(session=session))
+        moved.append((lease.label, trio.current_time()))
+
+    async with open_broker(autojump_clock, service, "a,b") as broker:
+        await trio.sleep(2)
+        leases = [await broker.lease(want=Want(session=name)) for name in ("first", "-", "second", "-")]
+        assert [lease.credential_id for lease in leases] == [A, B, A, B]
+        service.delays["a"] = 1000
+        broker.release(leases[0], Outcome.TOKEN_REFUSED)
+        await trio.sleep_until(100)
+        async with trio.open_nursery() as nursery:
+            for session, at in (("first", 100.0), ("second", 101.5), ("first", 103.0)):
+                nursery.start_soon(ask, broker, session, at)
+
+    assert moved == [("social-2", 102.0), ("social-2", 102.0), ("social-2", 103.0)]

@@ -349,6 +349,20 @@ async def test_a_renewal_that_fails_leaves_it_to_another_credential(autojump_clo
         assert service.asked == "ab"
 
 
+@pytest.mark.parametrize(("credentials", "asked", "seconds"), [("ab", "ab", 2), ("a", "aa", 8)])
+async def test_a_renewal_that_takes_long_is_left_to_those_who_need_it(
+    autojump_clock: MockClock, credentials: str, asked: str, seconds: float
+) -> None:
+    """Another credential that is ready serves after two seconds; without one, the renewal is waited for."""
+    service = Service(replies=[EXPIRED])
+    async with open_client(autojump_clock, service, credentials) as client:
+        service.refresh_seconds = 8
+        began = trio.current_time()
+        await client.ask()
+
+        assert (service.asked, trio.current_time() - began) == (asked, seconds)
+
+
 async def test_an_unreachable_upstream_leaves_the_credentials_as_they_are(autojump_clock: MockClock) -> None:
     """However often it is tried."""
     service = Service(by_credential={"a": UNREACHABLE})
