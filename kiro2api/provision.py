@@ -30,6 +30,8 @@ from kiro2api.supervision import Health, Log
 HOLD_FACTOR = 3
 """A hold on a credential lasts so many times as long as a refresh may take: it must not end before its refresh."""
 MIN_HOLD_SECONDS = 30.0
+HOLD_SLACK_SECONDS = 15.0
+"""By which those who wait for a hold outlast a dead holder's."""
 
 type Task = tuple[str, Callable[..., Awaitable[None]]]
 """A name, and what is to run under it; tells ``task_status``, if it is given one, when it is under way."""
@@ -142,6 +144,7 @@ def build_broker(
         rule=ChoiceRule(settings.credential_choice),
         api_region=settings.kiro_api_region,
         has_replicas=settings.replicas > 1,
+        hold_patience=_find_hold_seconds(settings) + HOLD_SLACK_SECONDS,
     )
     if supply.load is None or not supply.loaded.watched:
         return broker, ()
@@ -177,6 +180,10 @@ def _open_redis(settings: Settings, local: StateStore, *, log: Log) -> Replicate
     url, key = settings.state_url, settings.state_key
     if url is None or key is None:
         raise ValueError("a shared store needs STATE_URL and STATE_KEY")
-    hold_seconds = max(MIN_HOLD_SECONDS, HOLD_FACTOR * settings.kiro_refresh_timeout)
+    hold_seconds = _find_hold_seconds(settings)
     shared = RedisStore(url.get_secret_value(), Seal(key.get_secret_value()), hold_seconds=hold_seconds)
     return ReplicatedStore(local, shared, replicas=settings.replicas, log=log)
+
+
+def _find_hold_seconds(settings: Settings) -> float:
+    return max(MIN_HOLD_SECONDS, HOLD_FACTOR * settings.kiro_refresh_timeout)

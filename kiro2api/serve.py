@@ -9,8 +9,8 @@ the stream. A second one ends the process at once.
 import resource
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing, closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -66,37 +66,50 @@ async def run(
     """
     check_hooks()
     with closing(_bind(settings)) as sock:
-        url = _describe_address(sock, is_tls=settings.tls_cert_file is not None)
-        async with _open_program(settings, supply, log=log) as program, trio.open_nursery() as root:
-            for task in program.background:
-                root.start_soon(task)
-            await root.start(program.broker.run)
-            draining = trio.Event()
-            root.start_soon(partial(_drain, program, stop or wait_for_signal, draining, grace=settings.shutdown_grace))
-            async with trio.open_nursery() as server:
-                config = _build_config(settings, Faults(log))
-                edge = Edge(program.app, config)
-                await server.start(partial(edge.serve, [_build_listener(sock, config)], stop=draining.wait))
-                upstream = ", ".join(settings.kiro_upstream_url) or "by region"
-                log.info("listening", url=url, credentials=len(supply.loaded.credentials), upstream=upstream)
-                task_status.started(Serving(url=url, program=program))
-            log.info("stopped")
-            root.cancel_scope.cancel("server has stopped")
+        async with aclosing(supply.store), build_client(settings) as client, trio.open_nursery() as outer:
+            program = build_program(settings, supply, client=client, log=log)
+            await _start_store(supply, program, outer)
+            await _serve(settings, supply, program, sock, stop=stop or wait_for_signal, task_status=task_status)
+            outer.cancel_scope.cancel("nobody writes to the store any more")
 
 
-@asynccontextmanager
-async def _open_program(settings: Settings, supply: Supply, *, log: Log) -> AsyncIterator[Program]:
-    """The parts of the proxy over a store that is up, or known to be down; both it and the HTTP client outlive them."""
-    async with build_client(settings) as client, trio.open_nursery() as nursery:
-        program = build_program(settings, supply, client=client, log=log)
-        for name, task in supply.tasks:
-            to_log, health = partial(write_log, log), program.service.health
-            nursery.start_soon(partial(supervise, name, task, health, log=to_log, is_vital=False))
-        if supply.ready is not None:
-            with trio.move_on_after(STORE_SECONDS):
-                await supply.ready.wait()
-        yield program
-        nursery.cancel_scope.cancel("nobody writes to the store any more")
+async def _start_store(supply: Supply, program: Program, nursery: trio.Nursery) -> None:
+    """Starts what has to run for the store, and waits until it is up, or known to be down."""
+    to_log, health = partial(write_log, program.service.log), program.service.health
+    for name, task in supply.tasks:
+        nursery.start_soon(partial(supervise, name, task, health, log=to_log, is_vital=False))
+    if supply.ready is not None:
+        with trio.move_on_after(STORE_SECONDS):
+            await supply.ready.wait()
+
+
+async def _serve(  # noqa: PLR0913 - what was built, and how it is to begin and to end
+    settings: Settings,
+    supply: Supply,
+    program: Program,
+    sock: socket.socket,
+    *,
+    stop: Callable[[], Awaitable[None]],
+    task_status: trio.TaskStatus[Serving],
+) -> None:
+    """Everything that ends before the store of states does."""
+    log = program.service.log
+    url = _describe_address(sock, is_tls=settings.tls_cert_file is not None)
+    async with trio.open_nursery() as root:
+        for task in program.background:
+            root.start_soon(task)
+        await root.start(program.broker.run)
+        draining = trio.Event()
+        root.start_soon(partial(_drain, program, stop, draining, grace=settings.shutdown_grace))
+        async with trio.open_nursery() as server:
+            config = _build_config(settings, Faults(log))
+            edge = Edge(program.app, config)
+            await server.start(partial(edge.serve, [_build_listener(sock, config)], stop=draining.wait))
+            upstream = ", ".join(settings.kiro_upstream_url) or "by region"
+            log.info("listening", url=url, credentials=len(supply.loaded.credentials), upstream=upstream)
+            task_status.started(Serving(url=url, program=program))
+        log.info("stopped")
+        root.cancel_scope.cancel("server has stopped")
 
 
 async def _drain(program: Program, stop: Callable[[], Awaitable[None]], draining: trio.Event, *, grace: float) -> None:

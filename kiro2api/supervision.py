@@ -177,7 +177,7 @@ async def see_through[T](function: Callable[[], Awaitable[T]], *, grace: float) 
     defect: Exception | None = None
     async with trio.open_nursery() as nursery:
         with trio.CancelScope(shield=True) as shield:
-            nursery.start_soon(_wait_to_shorten, shield, grace)
+            nursery.start_soon(_wait_to_shorten, shield, grace)  # noqa: ASYNC111 - it moves a deadline, if late, in vain
             try:
                 result.append(await function())
             except Exception as error:  # noqa: BLE001 - raised again outside the nursery, which would wrap it

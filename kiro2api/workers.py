@@ -60,7 +60,8 @@ class WorkerSupervisor:
         command: Starts one worker.
         environment: Of the workers, to which each one's number is added.
         count: Of workers.
-        fatal_code: An exit code after which starting again cannot help: all are stopped, and it is passed on.
+        fatal_code: An exit code after which starting again cannot help, if it is that of a worker's first run: all are
+            stopped, and it is passed on. Later on something may be amiss that is mended while the others serve.
         log: Hears of workers that die.
     """
 
@@ -105,12 +106,14 @@ class WorkerSupervisor:
 
     async def _keep_running(self, number: int) -> None:
         pause = BASE_SECONDS
+        is_first = True
         while not self._stopping.is_set():
             began = trio.current_time()
             code = await self._run_once(number)
-            if code == self._fatal_code or (self._stopping.is_set() and code != 0):
+            is_fatal, is_first = is_first and code == self._fatal_code, False
+            if is_fatal or (self._stopping.is_set() and code != 0):
                 self._exit_code = self._exit_code or (code if code == self._fatal_code else EXIT_FAILURE)
-            if code == self._fatal_code:
+            if is_fatal:
                 self._stop()
             if self._stopping.is_set():
                 return

@@ -69,6 +69,7 @@ class CredentialBroker:
         rule: Which credential is next.
         api_region: The operator's own, for all credentials that have none.
         has_replicas: Whether processes on other machines trade the same refresh tokens.
+        hold_patience: Seconds for another process that is refreshing: longer than a dead one's hold lasts in the store.
     """
 
     def __init__(  # noqa: PLR0913 - the seams of the shell, and the operator's choices
@@ -85,6 +86,7 @@ class CredentialBroker:
         rule: ChoiceRule = ChoiceRule.ROUND_ROBIN,
         api_region: str | None = None,
         has_replicas: bool = False,
+        hold_patience: float = 45.0,
     ) -> None:
         clocks = clocks or Clocks()
         store = store or MemoryStore()
@@ -103,6 +105,7 @@ class CredentialBroker:
             wall=clocks.wall,
             log=log,
             has_replicas=has_replicas,
+            hold_patience=hold_patience,
         )
         self._tools = ActorTools(
             renewal=renewal,
@@ -131,7 +134,8 @@ class CredentialBroker:
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._close_in_the_end)
-            await self._roster.run([("credential notes", self._notes.run)], task_status=task_status)
+            await nursery.start(self._roster.run, [("credential notes", self._notes.run)])
+            task_status.started()
 
     def replace(self, credentials: Iterable[Credential]) -> None:
         """Takes over another set of credentials; what is known of those that stay is kept, leases run on."""

@@ -27,8 +27,6 @@ from kiro2api.auth.state.record import Record
 from kiro2api.auth.state.store import Hold, StaleRecordError, StateError, StateStore
 from kiro2api.supervision import Log, see_through
 
-HOLD_PATIENCE_SECONDS = 45.0
-"""For another process that is refreshing: longer than a dead one's hold lasts in any store."""
 STOP_GRACE_SECONDS = 5.0
 """For a refresh that is under way when the process is told to stop: its answer may be the only copy of a new token."""
 
@@ -49,6 +47,8 @@ class RenewalTools:
     log: Log
     has_replicas: bool = False
     """Whether processes on other machines trade the same refresh tokens."""
+    hold_patience: float = 45.0
+    """Seconds for another process that is refreshing: longer than a dead one's hold lasts in the store."""
 
 
 class Renewer:
@@ -103,7 +103,7 @@ class Renewer:
                 await self._keep(hold, unsaved)
 
     async def _renew(self, beyond: int, current: str | None) -> Record:
-        with trio.move_on_after(HOLD_PATIENCE_SECONDS) as patience:
+        with trio.move_on_after(self._tools.hold_patience) as patience:
             try:
                 async with self._tools.store.hold(self.credential.credential_id) as hold:
                     patience.deadline = float("inf")
@@ -113,7 +113,7 @@ class Renewer:
             patience.deadline = float("inf")
             alone = Hold(credential_id=self.credential.credential_id, is_exclusive=False)
             return await self._renew_under(alone, beyond, current)
-        raise RefreshFailedError(f"another process has been refreshing for {HOLD_PATIENCE_SECONDS:g} s")
+        raise RefreshFailedError(f"another process has been refreshing for {self._tools.hold_patience:g} s")
 
     async def _renew_under(self, hold: Hold, beyond: int, current: str | None) -> Record:
         self._was_interrupted |= hold.was_interrupted
@@ -124,14 +124,13 @@ class Renewer:
         if self._tools.has_replicas and not hold.is_exclusive and (holding.is_rotating or holding.generation == 0):
             # Without a record, nobody can say that another replica has not traded the configured token long ago.
             raise RefreshFailedError("the shared state store is down, and another replica may be refreshing")
-        try:
-            holding, refreshed = await self._trade(holding)
-        except (RefreshRejectedError, RefreshRefusedError) as error:
+        holding, refreshed = await self._trade(holding)
+        if not isinstance(refreshed, Refreshed):
             # If our hold had run out, another process was faster.
             again = settle(credential, await self._read_record())
             if (record := await self._take_over(hold, again, beyond, current)) is not None:
                 return record
-            raise type(error)(self._explain(error), retry_after=error.retry_after) from error
+            raise type(refreshed)(self._explain(refreshed), retry_after=refreshed.retry_after) from refreshed
         generation = max(holding.generation, beyond) + 1
         record = build_record(
             holding, refreshed, origin=credential.origin, generation=generation, wall=self._tools.wall()
@@ -169,20 +168,28 @@ class Renewer:
         self._write_log(logging.INFO, "credential_taken_over", generation=record.generation)
         return record
 
-    async def _trade(self, holding: Holding) -> tuple[Holding, Refreshed]:
-        """One refresh; older refresh tokens have their try when the newest is dead."""
-        try:
-            return holding, await self._tools.trade(holding.login)
-        except RefreshRejectedError:
-            for spare in holding.spares:
-                older = replace(holding, login=replace(holding.login, refresh_token=spare))
-                try:
-                    refreshed = await self._tools.trade(older.login)
-                except RefreshRejectedError:
-                    continue
+    async def _trade(self, holding: Holding) -> tuple[Holding, Refreshed | RefreshError]:
+        """What one refresh brought, or how it was refused; older refresh tokens have their try when the newest is dead.
+
+        Raises:
+            RefreshFailedError: It was not refused, it failed.
+        """
+        refreshed = await self._trade_once(holding)
+        if not isinstance(refreshed, RefreshRejectedError):
+            return holding, refreshed
+        for spare in holding.spares:
+            older = replace(holding, login=replace(holding.login, refresh_token=spare))
+            again = await self._trade_once(older)
+            if isinstance(again, Refreshed):
                 self._write_log(logging.WARNING, "older_refresh_token_used")
-                return older, refreshed
-            raise
+                return older, again
+        return holding, refreshed
+
+    async def _trade_once(self, holding: Holding) -> Refreshed | RefreshError:
+        try:
+            return await self._tools.trade(holding.login)
+        except (RefreshRejectedError, RefreshRefusedError) as error:
+            return error
 
     async def _read_record(self) -> Record | None:
         """The newest record, the store's or our own; the store's trouble is told and not raised."""
@@ -201,17 +208,15 @@ class Renewer:
         One that cannot be stored is used all the same, and stored later.
         """
         self._record = record
+        self._unsaved = None
         try:
             await self._tools.store.write(hold, record)
         except StaleRecordError:
             self._record = None
-            return await self._read_record() or record
         except StateError as error:
             self._unsaved = record
             self._write_log(logging.ERROR, "credential_not_stored", reason=error.detail)
-        else:
-            self._unsaved = None
-        return record
+        return record if self._record is not None else await self._read_record() or record
 
     async def _reread(self) -> Credential:
         if self.credential.shared_file is None:

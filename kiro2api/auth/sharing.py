@@ -17,7 +17,8 @@ from kiro2api.auth.survey import Findings
 from kiro2api.supervision import Log
 
 NOTES_SECONDS = 2.0
-"""Between two rounds: so long may a credential that one process knows to be throttled be asked by another."""
+"""Between two rounds: for twice as long may a credential that one process knows to be throttled be asked by another,
+which has yet to look when the one has told."""
 
 
 class NotesExchange:

@@ -130,7 +130,8 @@ def _check_redis(url: str) -> None:
     parts = _split_url(url)
     if not parts.hostname:
         raise ValueError("it names no host")
-    if "?" in url or "#" in url:
+    is_authority = parts.scheme == "rediss" and re.fullmatch(r"ssl_ca_certs=/[^&=]+", parts.query)
+    if "#" in url or ("?" in url and not is_authority):
         raise ValueError("it carries a query or a fragment; in a password, ? and # have to be written as %3F and %23")
     if not re.fullmatch(r"/?|/[0-9]{1,4}", parts.path):
         raise ValueError("what follows its host is not the number of a database")

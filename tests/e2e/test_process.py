@@ -207,6 +207,7 @@ def point_at(simulator: Simulator) -> dict[str, str]:
         "KIRO_CLIENT_TOKEN": CLIENT_KEY,
         "KIRO_UPSTREAM_URL": simulator.base_url,
         "KIRO_REFRESH_URL": simulator.refresh_url,
+        "KIRO_CONTROL_URL": simulator.control_url,
     }
 
 

@@ -19,7 +19,7 @@ from tests.unit.auth.fakes import LogBook
 
 def list_own_objects() -> list[object]:
     """Everything in this process that the program has made, and not the simulated service."""
-    own = [thing for thing in gc.get_objects() if type(thing).__module__.startswith("kiro2api.")]
+    own = [thing for thing in gc.get_objects() if str(type(thing).__module__).startswith("kiro2api.")]
     return [thing for thing in own if not type(thing).__module__.startswith("kiro2api.simulator")]
 
 

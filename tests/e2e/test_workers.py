@@ -55,6 +55,31 @@ async def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+async def test_a_worker_that_cannot_start_again_takes_nobody_along(tmp_path: Path) -> None:
+    """Its file of credentials is broken by then: the others serve, and it comes back when the file is mended."""
+    credentials = tmp_path / "credentials.json"
+    good = '{"refreshToken": "aor-refresh-token"}'
+    credentials.write_text(good)
+    credentials.chmod(0o600)
+    simulator = Simulator()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(simulator.serve)
+        environment = point_at(simulator) | {"WORKERS": "2", "KIRO_AUTH_TOKEN": str(credentials)}
+        del environment["AWS_REFRESHTOKEN"]
+        async with running_program(cwd=tmp_path, environment=environment) as program:
+            await _wait_until_ready(program, 2)
+            credentials.write_text("{")
+            os.kill(_list_processes(program)[0], signal.SIGKILL)
+            await program.wait_for("exit_code=78")
+            async with client_of(program) as client:
+                assert (await client.post("/v1/messages", json=HELLO)).status_code == 200
+            credentials.write_text(good)
+            await _wait_until_ready(program, 3)
+        assert program.process.returncode == 0
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_a_stop_reaches_every_worker_and_cuts_nobody_short(tmp_path: Path, workers: int) -> None:
     """Of fifty streams the short ones end whole, the endless ones get an error event and a clean end; exit code 0."""

@@ -61,6 +61,8 @@ def test_address(name: str, text: str, value: object) -> None:
         ("STATE_URL", "redis://store:port"),
         ("STATE_URL", "redis://store/zero"),
         ("STATE_URL", "rediss://store?ssl_cert_reqs=none"),
+        ("STATE_URL", "rediss://store?ssl_ca_certs=/ca.pem&ssl_cert_reqs=none"),
+        ("STATE_URL", "redis://store?ssl_ca_certs=/ca.pem"),
         ("STATE_URL", "redis://:secret#horse@store"),
         ("STATE_URL", "redis://st ore"),
     ],
@@ -84,6 +86,7 @@ def test_fault(name: str, text: str) -> None:
         "redis://store",
         "redis://:p%40ss@store:6379/0",
         "rediss://me:pass@[::1]:6380/15",
+        "rediss://store/0?ssl_ca_certs=/ca.pem",
     ],
 )
 def test_state_url(url: str) -> None:
