@@ -50,7 +50,7 @@ class Serving:
     program: Program
 
 
-async def run(
+async def run(  # noqa: ASYNC128 - its second half tells that it has started
     settings: Settings,
     supply: Supply,
     *,

@@ -28,6 +28,8 @@ from tests.support.redis import redis_server
 from tests.support.settings import load
 from tests.unit.auth.sources.samples import SOCIAL_FILE, write_json
 
+pytestmark = pytest.mark.slow
+
 ADMIN_KEY = "canary-admin-key-0123456789"
 TOKENS = [f"canary-refresh-token-{letter}" * 5 for letter in "abcd"]
 API_KEY = "ksk_canary-api-key"

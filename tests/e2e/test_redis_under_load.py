@@ -36,6 +36,8 @@ from kiro2api.simulator.server import Simulator
 from tests.support.proxy import HELLO, Proxy, RecordingLog, running_proxy
 from tests.support.redis import RedisServer, redis_server
 
+pytestmark = pytest.mark.slow
+
 MIN_ROUNDS = int(os.environ.get("OUTAGES", "2"))
 """Of an outage of each kind under load; more for a long look."""
 MAX_ROUNDS = MIN_ROUNDS + 3
@@ -193,7 +195,6 @@ async def run_round(load: Load, server: RedisServer) -> None:
     await load.run("restarted", server.start, downs=changes + 2, ups=changes + 2)
 
 
-@pytest.mark.slow
 async def test_valid_tokens_are_served_whatever_redis_does(server: RedisServer, tmp_path: Path) -> None:
     """Every answer is good, none is late, and each outage is told of once."""
     simulator = rotating(*TOKENS)
@@ -242,7 +243,6 @@ async def test_what_is_refreshed_in_an_outage_is_published_after_it(server: Redi
     assert (len(simulator.refreshes), dict(simulator.accounts.reuses)) == (2, {})
 
 
-@pytest.mark.slow
 async def test_of_several_replicas_none_trades_a_rotating_token_in_an_outage(server: RedisServer) -> None:
     """The access token is used as long as it lives, then nobody is served, and soon after the outage everybody is."""
     simulator = rotating("refresh-a", expires_in=8)
@@ -304,7 +304,6 @@ async def test_a_throttled_credential_is_left_alone_by_all(kind: str, server: Re
         assert await list_asked(two) == {"refresh-b"}
 
 
-@pytest.mark.slow
 async def test_a_cooldown_of_an_outage_is_shared_after_it(server: RedisServer) -> None:
     """Meanwhile each replica has its own."""
     simulator = rotating(*TOKENS)

@@ -21,6 +21,8 @@ from kiro2api.simulator.server import Simulator
 from tests.e2e.test_process import BASE_ENVIRONMENT, REFRESH_TOKEN, Program, client_of, point_at, running_program
 from tests.support.proxy import HELLO
 
+pytestmark = pytest.mark.slow
+
 TOKENS = ("first-refresh-token-of-a-file", "second-refresh-token-of-a-file")
 PATIENCE = 30.0
 """For files that are looked at every two seconds, and workers that are chosen by chance."""
@@ -123,7 +125,6 @@ async def test_a_restart_goes_on_with_what_was_stored(tmp_path: Path) -> None:
     assert [secret for secret in (REFRESH_TOKEN, *secrets) if secret.encode() in stored] == []
 
 
-@pytest.mark.slow
 async def test_a_kill_leaves_nothing_that_keeps_the_next_start_out(tmp_path: Path) -> None:
     """What was stored is used, and no lock is left."""
     async with running_simulator(REFRESH_TOKEN) as simulator:
@@ -166,7 +167,6 @@ async def test_without_a_usable_home_states_are_in_memory(tmp_path: Path) -> Non
         assert read_all(tmp_path) == b""
 
 
-@pytest.mark.slow
 async def test_workers_without_a_common_store_are_warned_of(tmp_path: Path) -> None:
     """Memory that was asked for by name is nothing to complain about, but workers do not share it."""
     async with running_simulator(REFRESH_TOKEN) as simulator:
@@ -176,7 +176,6 @@ async def test_workers_without_a_common_store_are_warned_of(tmp_path: Path) -> N
         assert "state_not_kept" not in program.output
 
 
-@pytest.mark.slow
 async def test_workers_refresh_once_for_all(tmp_path: Path) -> None:
     """At the start and at each expiry, whoever of four is asked first; nobody shows a refresh token twice."""
     async with running_simulator(REFRESH_TOKEN) as simulator:
@@ -207,7 +206,6 @@ async def find_asked(program: Program, simulator: Simulator) -> set[str | None]:
     return {record.credential for record in simulator.generations[before:]}
 
 
-@pytest.mark.slow
 async def test_a_broken_file_changes_nothing_until_it_is_mended(tmp_path: Path) -> None:
     """The log says where and why the old credentials are kept, and repeats nothing of the file."""
     path = tmp_path / "credentials.json"
@@ -226,7 +224,6 @@ async def test_a_broken_file_changes_nothing_until_it_is_mended(tmp_path: Path) 
         assert not [token for token in TOKENS if token in program.output]
 
 
-@pytest.mark.slow
 async def test_credentials_come_and_go_with_their_file(tmp_path: Path) -> None:
     """One that is added is used, one that is taken out is not, and the one that stays is not refreshed for that."""
     path = tmp_path / "credentials.json"
