@@ -110,6 +110,47 @@ class ToolChoice:
     """Whether the model may use several tools at once."""
 
 
+class ThinkingMode(enum.Enum):
+    """Whether the model is to reason before it answers."""
+
+    UNSET = "unset"
+    """The client says nothing: the model does as it is used to."""
+    OFF = "off"
+    ADAPTIVE = "adaptive"
+    """As far as the model finds it worth it."""
+    ENABLED = "enabled"
+
+
+class ThinkingDisplay(enum.Enum):
+    """How much of the reasoning the client wants to see."""
+
+    SUMMARIZED = "summarized"
+    OMITTED = "omitted"
+    """Signatures only."""
+    UPDATES = "updates"
+
+
+class Effort(enum.Enum):
+    """How much work goes into an answer, the least first."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    XHIGH = "xhigh"
+    MAX = "max"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThinkingChoice:
+    """What the client says about reasoning and effort."""
+
+    mode: ThinkingMode = ThinkingMode.UNSET
+    budget: int | None = None
+    """Model tokens of reasoning, at least 1; set for ``ENABLED`` only."""
+    display: ThinkingDisplay | None = None
+    effort: Effort | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
     """All that a client asks for in one request."""
@@ -122,6 +163,7 @@ class Conversation:
     """System prompts in their order, blocks kept apart."""
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    thinking: ThinkingChoice = field(default_factory=ThinkingChoice)
     max_tokens: int | None = None
     stop_sequences: tuple[str, ...] = ()
     """Non-empty strings."""

@@ -14,7 +14,7 @@ from kiro2api.simulator.account import UNMETERED_LIMIT, Account, AccountKind, Qu
 from kiro2api.simulator.accounts import Accounts
 from kiro2api.simulator.addresses import MODELS_PATH, PROFILES_PATH, USAGE_LIMITS_PATH
 from kiro2api.simulator.denials import INVALID_BEARER, Denial
-from kiro2api.simulator.models import LISTED, find_model
+from kiro2api.simulator.models import LISTED, describe_model_fields, find_model
 from kiro2api.simulator.record import Record
 from kiro2api.simulator.refusals import IMPROPER
 from kiro2api.simulator.script import Respond
@@ -161,13 +161,8 @@ def _describe_model(model_id: str) -> JSONObject:
         },
         "promptCaching": {"supportsPromptCaching": False},
     }
-    if model is not None and model.fields:
-        effort: JSONObject = {"type": "object", "properties": {"effort": {"enum": [*sorted(model.efforts)]}}}
-        fields: JSONObject = {
-            name: effort if name in {"output_config", "reasoning"} else {} for name in sorted(model.fields)
-        }
-        description["additionalModelRequestFieldsSchema"] = {"type": "object", "properties": fields}
-    return description
+    schema = None if model is None else describe_model_fields(model)
+    return description if schema is None else {**description, "additionalModelRequestFieldsSchema": schema}
 
 
 def _list_profiles(account: Account, record: Record) -> JSONObject | Denial:

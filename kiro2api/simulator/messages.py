@@ -61,6 +61,7 @@ ORIGINS = frozenset(
 )
 SYSTEMS = frozenset({"macos", "linux", "windows"})
 
+AUTO = "auto"
 _MODEL_ID = re.compile(r"[A-Za-z0-9_:.-]+")
 
 
@@ -70,6 +71,8 @@ class UserMessage:
 
     has_text: bool
     model: Model
+    model_id: str
+    """``auto`` when the service is to choose."""
     tools: frozenset[str]
     """Folded names."""
     result_ids: tuple[str, ...]
@@ -80,6 +83,8 @@ class AssistantMessage:
     """What the structure of a conversation has to know of an assistant's message."""
 
     tool_uses: tuple[ToolUse, ...]
+    thought: tuple[str, str] | None = None
+    """Text and signature of readable reasoning."""
 
 
 def check_message(value: JSON) -> UserMessage | AssistantMessage:
@@ -100,6 +105,7 @@ def _check_user(message: JSONObject) -> UserMessage:
     user = UserMessage(
         has_text=bool(content.strip()),
         model=_check_model(message),
+        model_id=str(message.get("modelId") or AUTO),
         tools=check_tools(context),
         result_ids=check_tool_results(context),
     )
@@ -112,12 +118,11 @@ def _check_assistant(message: JSONObject) -> AssistantMessage:
     content = _check_content(message)
     check_length(message, "messageId", range(MAX_MESSAGE_ID_CHARS + 1), Rule.MESSAGE_ID)
     reasons = message.get("reasoningContent") is not None
-    if reasons:
-        _check_reasoning(message["reasoningContent"])
+    thought = _check_reasoning(message["reasoningContent"]) if reasons else None
     tool_uses = check_tool_uses(message)
     if not content.strip() and not tool_uses and not reasons:
         raise RefusedError(Rule.ASSISTANT_SAYS_SOMETHING)
-    return AssistantMessage(tool_uses=tool_uses)
+    return AssistantMessage(tool_uses=tool_uses, thought=thought)
 
 
 def _check_content(message: JSONObject) -> str:
@@ -130,7 +135,7 @@ def _check_content(message: JSONObject) -> str:
 def _check_model(message: JSONObject) -> Model:
     """The model that the message names; the service chooses when it names none."""
     if message.get("modelId") is None:
-        return MODELS["auto"]
+        return MODELS[AUTO]
     model_id = read_matching(message, "modelId", _MODEL_ID, MAX_MODEL_ID_CHARS, Rule.MODEL_ID_FORM)
     model = find_model(model_id)
     if model is None:
@@ -138,21 +143,20 @@ def _check_model(message: JSONObject) -> Model:
     return model
 
 
-def _check_reasoning(value: JSON) -> None:
-    """Reasoning is a union, and its text is signed; whether the signature is genuine is not checked here."""
+def _check_reasoning(value: JSON) -> tuple[str, str] | None:
+    """Reasoning is a union, and its text is signed; the signature is checked when the model is known."""
     key, member = read_union(value, {"reasoningText", "redactedContent"}, Rule.REASONING)
     if key == "reasoningText":
         reasoning = read_object(member, Rule.REASONING)
-        read_string(reasoning, "text", Rule.REASONING)
-        if not read_string(reasoning, "signature", Rule.REASONING_SIGNATURE):
-            raise RefusedError(Rule.REASONING_SIGNATURE)
-        return
+        text = read_string(reasoning, "text", Rule.REASONING)
+        return text, read_string(reasoning, "signature", Rule.REASONING_SIGNATURE)
     if not isinstance(member, str):
         raise RefusedError(Rule.REASONING)
     try:
         base64.b64decode(member, validate=True)
     except (binascii.Error, ValueError):
         raise RefusedError(Rule.REASONING) from None
+    return None
 
 
 def _check_env_state(state: JSONObject) -> None:

@@ -1,10 +1,8 @@
 """A model small enough to predict: it says what it understood, and calls the tools that it is told to call.
 
-``think first`` anywhere in the text brings reasoning before the answer. Ids are drawn by the caller.
+It reasons where a request asks for that. Ids are drawn by the caller.
 """
 
-import base64
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,6 +12,7 @@ import msgspec
 from kiro2api.protocol.jsontext import JSON
 from kiro2api.simulator.calls import Call, select_calls
 from kiro2api.simulator.models import MODELS, Model, find_model
+from kiro2api.simulator.reasoning import think_after, think_before, think_between_tags
 from kiro2api.simulator.request import Request, read_request
 from kiro2api.simulator.script import Event
 
@@ -27,8 +26,6 @@ TOKENS_PER_CREDIT = 100_000
 INPUT_FRAGMENTS = 3
 """Events that a tool use's input is cut into; fewer if the input is shorter."""
 
-_THOUGHTS = ("Let me think: ", "the question is plain, ", "and so is the answer.")
-
 
 def answer(body: JSON, *, new_id: Callable[[], str]) -> list[Event]:
     """The events that answer a request which has passed the checks.
@@ -39,12 +36,12 @@ def answer(body: JSON, *, new_id: Callable[[], str]) -> list[Event]:
     """
     request = read_request(body)
     calls = select_calls(request.current)
-    events = [
-        *(_think() if "think first" in request.current.content.casefold() else ()),
-        *_say(_describe(request, calls), request.current.model_id or "auto"),
-    ]
+    model_id = request.current.model_id or "auto"
+    text = think_between_tags(request) + _describe(request, calls)
+    events = [*think_before(request, model_id), *_say(text, model_id)]
     for call in calls:
         events.extend(_use(call, new_id()))
+    events.extend(think_after(request))
     stop_reason = "TOOL_USE" if calls else "END_TURN"
     return [*events, *_close(request, events, stop_reason)]
 
@@ -70,14 +67,6 @@ def _describe(request: Request, calls: list[Call]) -> str:
 def _quote(text: str) -> str:
     text = text.strip()
     return text if len(text) <= QUOTE_CHARS else f"…{text[-QUOTE_CHARS:]}"
-
-
-def _think() -> Iterator[Event]:
-    for thought in _THOUGHTS:
-        yield Event("reasoningContentEvent", {"text": thought})
-    digest = hashlib.sha256("".join(_THOUGHTS).encode()).digest()
-    signature = base64.b64encode(digest).decode()
-    yield Event("reasoningContentEvent", {"signature": signature})
 
 
 def _say(text: str, model_id: str) -> Iterator[Event]:

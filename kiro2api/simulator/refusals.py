@@ -80,6 +80,8 @@ class Rule(enum.StrEnum):
     MODEL_FIELDS_SUPPORTED = "model_fields_supported"
     MODEL_FIELDS_KNOWN = "model_fields_known"
     MODEL_FIELDS_EFFORT = "model_fields_effort"
+    MODEL_FIELDS_THINKING = "model_fields_thinking"
+    MODEL_FIELDS_MAX_TOKENS = "model_fields_max_tokens"
 
 
 _MISMATCH = (

@@ -116,6 +116,12 @@ class Request(msgspec.Struct, rename="camel"):
 
     conversation_state: ConversationState
     profile_arn: str | None = None
+    additional_model_request_fields: AnyObject | None = None
+
+    def read_field(self, name: str) -> AnyObject:
+        """An object among the additional fields; empty when it is absent."""
+        value = (self.additional_model_request_fields or {}).get(name)
+        return value if isinstance(value, dict) else {}
 
     @property
     def current(self) -> UserMessage:

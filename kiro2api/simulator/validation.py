@@ -16,8 +16,9 @@ from kiro2api.simulator.members import (
     read_matching,
     read_object,
 )
-from kiro2api.simulator.messages import UserMessage, check_message
+from kiro2api.simulator.messages import AssistantMessage, UserMessage, check_message
 from kiro2api.simulator.models import check_model_fields
+from kiro2api.simulator.reasoning import sign_thought
 from kiro2api.simulator.refusals import Refusal, RefusedError, Rule
 from kiro2api.simulator.structure import check_structure
 
@@ -97,6 +98,11 @@ def _check_body(body: JSONObject) -> None:
     if not isinstance(current, UserMessage):
         raise RefusedError(Rule.CURRENT_IS_USER)
     check_structure(history, current)
+    for message in history:
+        if isinstance(message, AssistantMessage) and message.thought is not None:
+            text, signature = message.thought
+            if signature != sign_thought(text, current.model_id):
+                raise RefusedError(Rule.REASONING_SIGNATURE)
     check_model_fields(body, current.model)
 
 

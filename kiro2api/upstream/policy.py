@@ -59,6 +59,8 @@ class Failure(enum.Enum):
     MODEL = "model"
     SILENT = "silent"
     """No first byte in time: it was probably charged."""
+    FORM = "form"
+    """The request had something that the upstream refuses by name and that can be left out; it has it no more."""
     FINAL = "final"
     """All that another call does not mend."""
 
@@ -131,6 +133,7 @@ RULES: Mapping[Failure, Rule] = {
     Failure.PERMISSION: Rule(calls=MAX_CALLS, step=Step.ELSEWHERE, is_metered=False, outcome=Outcome.FORBIDDEN),
     Failure.MODEL: Rule(calls=1, step=Step.ELSEWHERE, outcome=Outcome.MODEL_REFUSED),
     Failure.SILENT: Rule(outcome=_FAILED),
+    Failure.FORM: Rule(calls=MAX_CALLS, step=Step.AGAIN, is_metered=False),
     Failure.FINAL: Rule(),
 }
 
@@ -284,8 +287,15 @@ class Attempts:
         self.credential, self.choice, self.url, self.is_second_hand = label, choice, url, is_second_hand
         self.status = None
 
-    def receive_failure(
-        self, error: Kiro2ApiError, credential_id: str, *, pauses: Pauses, draw: float, has_other_host: bool = False
+    def receive_failure(  # noqa: PLR0913 - what a plan depends on, all but two by name
+        self,
+        error: Kiro2ApiError,
+        credential_id: str,
+        *,
+        pauses: Pauses,
+        draw: float,
+        has_other_host: bool = False,
+        is_repaired: bool = False,
     ) -> Plan:
         """What is to follow on ``error``, given all that went before.
 
@@ -295,12 +305,13 @@ class Attempts:
             pauses: How long to wait.
             draw: From 0 to 1, for the backoff.
             has_other_host: Whether there is a host that has not failed for this request, nor lately for another.
+            is_repaired: Whether the request no longer has what ``error`` complains of.
         """
-        failure = classify_failure(error)
+        failure = Failure.FORM if is_repaired else classify_failure(error)
         rule = RULES[failure]
         self.failed_urls[self.url] += rule.is_of_host
         self.failures.append(failure.value)
-        self.metered -= not is_metered(error)
+        self.metered -= is_repaired or not is_metered(error)
         repeated, self.seen[failure] = self.seen[failure], self.seen[failure] + 1
         if self.calls >= MAX_CALLS or self.metered >= MAX_METERED_CALLS or repeated >= rule.calls:
             return GIVE_UP

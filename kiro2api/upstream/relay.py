@@ -112,7 +112,7 @@ class Upstream:
     async def _try(self, job: _Job, lease: Lease) -> Kiro2ApiError | None:
         """How one attempt failed, if it did; the lease is back."""
         url = self._hosts.select(self._list_urls(lease), trio.current_time(), failed=job.attempts.failed_urls)
-        job.exchange.begin_attempt()
+        job.exchange.begin_attempt(credential_id=lease.credential_id)
         is_second_hand = lease.access_token.is_second_hand
         job.attempts.begin_call(lease.label, url=url, choice=lease.choice, is_second_hand=is_second_hand)
 
@@ -168,6 +168,7 @@ class Upstream:
             has_other_host=self._hosts.has_other(
                 self._list_urls(lease), trio.current_time(), than=attempts.url, failed=attempts.failed_urls
             ),
+            is_repaired=job.exchange.repair_for(failure),
         )
         if plan.is_budgeted and not job.spending.acquire():
             raise failure

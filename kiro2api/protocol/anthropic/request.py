@@ -12,13 +12,13 @@ from typing import assert_never
 
 from kiro2api.protocol.anthropic.content import ContentReader, read_plain
 from kiro2api.protocol.anthropic.schema import CountTokensBody, Message, MessagesBody, parse_body
+from kiro2api.protocol.anthropic.thinking import find_ignored_thinking, read_thinking
 from kiro2api.protocol.anthropic.tools import read_tools
 from kiro2api.protocol.conversation import AssistantTurn, Conversation, Text, UserTurn
 from kiro2api.protocol.jsontext import InvalidJSONError, parse_json
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _SESSION_SUFFIX = re.compile(r"_session_([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$")
-_THINKING_TYPES = {"enabled", "adaptive"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,7 @@ def parse_messages_request(body: bytes) -> MessagesRequest:
     conversation = _read_conversation(request)
     conversation = dataclasses.replace(
         conversation,
+        thinking=read_thinking(request),
         max_tokens=request.max_tokens,
         stop_sequences=tuple(filter(None, request.stop_sequences or ())),
         session_id=_read_session_id(request.metadata.user_id if request.metadata else None),
@@ -88,8 +89,7 @@ def _read_turn(reader: ContentReader, message: Message, path: str) -> UserTurn |
 
 def _find_ignored(request: MessagesBody) -> Iterable[str]:
     """Names of the fields that ask for what the answer will not have."""
-    if isinstance(request.thinking, dict) and request.thinking.get("type") in _THINKING_TYPES:
-        yield "thinking"
+    yield from find_ignored_thinking(request)
     if isinstance(request.output_config, dict) and request.output_config.get("format") is not None:
         yield "output_config.format"
     for name in ("output_format", "temperature", "top_p", "top_k", "mcp_servers"):

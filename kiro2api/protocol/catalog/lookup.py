@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, Protocol
 
@@ -14,9 +14,19 @@ from kiro2api.protocol.catalog.names import (
     parse_upstream_id,
     vary_spelling,
 )
-from kiro2api.protocol.catalog.table import AUTO, FIRST_MODELS, ROWS, ROWS_BY_UPSTREAM_ID, UPSTREAM_IDS, Row
+from kiro2api.protocol.catalog.table import (
+    AUTO,
+    FIELDS_SCHEMAS,
+    FIRST_MODELS,
+    ROWS,
+    ROWS_BY_UPSTREAM_ID,
+    UPSTREAM_IDS,
+    Row,
+)
 from kiro2api.protocol.errors import UnknownModelError
 
+_LAST_WITH_TAGS: Final = (4, 5)
+"""Major and minor version of the last Claude models without native reasoning."""
 _DATE_SUFFIX: Final = re.compile(r"-([0-9]{8})$")
 
 
@@ -36,6 +46,10 @@ class AvailableModel(Protocol):
 
     @property
     def max_output_tokens(self) -> int | None: ...
+
+    @property
+    def request_fields_schema(self) -> Mapping[str, object] | None:
+        """What its requests may carry beside the conversation, as a JSON schema; ``None`` for nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +78,16 @@ class ResolvedModel:
     max_output_tokens: int | None
     fallback_for: str | None = None
     """The id of the model that the client means, if no credential may use that and this one is its nearest."""
+    request_fields_schema: Mapping[str, object] | None = field(default=None, hash=False)
+    """What requests may carry beside the conversation, as the upstream lists it, or as is known where it lists nothing;
+    ``None`` for nothing. Models that have one reason natively."""
+
+    @property
+    def knows_thinking_tags(self) -> bool:
+        """Whether it is one of the older Claude models, which reason between tags when they are asked to in words."""
+        meant = parse_upstream_id(self.upstream_id)
+        is_old = meant is not None and (meant.major, meant.minor) <= _LAST_WITH_TAGS
+        return is_old and self.request_fields_schema is None
 
 
 class Catalog:
@@ -203,14 +227,20 @@ def _build_resolved(
     name: str, upstream_id: str, by_id: Mapping[str, AvailableModel], *, fallback_for: str | None = None
 ) -> ResolvedModel:
     row = ROWS_BY_UPSTREAM_ID.get(upstream_id.lower())
-    window, max_output = _select_limits(by_id.get(upstream_id.lower()), row)
+    available = by_id.get(upstream_id.lower())
+    window, max_output = _select_limits(available, row)
     return ResolvedModel(
         public_name=name,
         upstream_id=upstream_id,
         context_window=window,
         max_output_tokens=max_output,
         fallback_for=fallback_for,
+        request_fields_schema=_get_known_schema(row) if available is None else available.request_fields_schema,
     )
+
+
+def _get_known_schema(row: Row | None) -> Mapping[str, object] | None:
+    return None if row is None else FIELDS_SCHEMAS.get(row.reasoning)
 
 
 def _select_limits(available: AvailableModel | None, row: Row | None) -> tuple[int | None, int | None]:

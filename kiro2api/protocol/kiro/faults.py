@@ -103,6 +103,7 @@ class UpstreamFaultError(Kiro2ApiError):
         status: The HTTP status, or the one that belongs to the exception's name; ``None`` when neither is known.
         name: The exception's name without namespace, or empty.
         reason: The reason code, or empty.
+        names_model_fields: Whether it complains of what goes into ``additionalModelRequestFields``.
     """
 
     def __init__(self, report: "FaultReport") -> None:
@@ -111,6 +112,7 @@ class UpstreamFaultError(Kiro2ApiError):
         self.status = report.status
         self.name = report.name
         self.reason = report.reason
+        self.names_model_fields = fault_class is FaultClass.BAD_REQUEST and _names_model_fields(report)
         self.kind, message = _KINDS[fault_class]
         if fault_class is FaultClass.BAD_REQUEST:
             message += f" (reason {self.reason})." if self.reason else "."
@@ -200,6 +202,9 @@ def _status(*statuses: int) -> Callable[[FaultReport], bool]:
 def _both(one: Callable[[FaultReport], bool], other: Callable[[FaultReport], bool]) -> Callable[[FaultReport], bool]:
     return lambda report: one(report) and other(report)
 
+
+# The second is what the service says of a property that is not in the model's schema; it says where in words only.
+_names_model_fields = _says("additionalmodelrequestfields", "is not defined in the schema")
 
 _TOKEN_WORDS = ("bearer token", "token expired", "invalid token")
 

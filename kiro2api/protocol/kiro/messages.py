@@ -27,12 +27,17 @@ from kiro2api.protocol.kiro.schema import (
     ImageBlock,
     ImageSource,
     Picture,
+    ReasoningContent,
+    ReasoningText,
+    ReasoningTextContent,
+    RedactedContent,
     ToolResultEntry,
     ToolResultText,
     ToolUseEntry,
     UserInputMessage,
     UserInputMessageContext,
 )
+from kiro2api.protocol.kiro.signatures import unmark
 from kiro2api.protocol.kiro.tooljson import clean_tool_input
 
 ORIGIN = "AI_EDITOR"
@@ -66,11 +71,14 @@ class MessageWriter:
     """Knows the names in all tool uses to come."""
     repairs: set[Repair]
     """Takes what had to be changed."""
+    replay_origin: str | None = None
+    """Whose reasoning may be replayed, as in its signatures; ``None`` for nobody's."""
     _ids: ToolUseIds = field(default_factory=ToolUseIds)
 
     def build_assistant(self, blocks: Iterable[AssistantBlock]) -> tuple[AssistantResponseMessage, list[PendingUse]]:
         """The model's message, and the tool uses that the next message has to answer."""
         texts: list[str] = []
+        thoughts: list[Thinking | RedactedThinking] = []
         entries: list[ToolUseEntry] = []
         uses: list[PendingUse] = []
         first_of_id: dict[str, tuple[str, object]] = {}
@@ -79,7 +87,7 @@ class MessageWriter:
                 case Text():
                     texts.append(block.text)
                 case Thinking() | RedactedThinking():
-                    self.repairs.add(Repair.DROPPED_THINKING)
+                    thoughts.append(block)
                 case ToolUse():
                     cleaned = clean_tool_input(block.input, self.repairs)
                     call = (block.name, cleaned)
@@ -94,7 +102,8 @@ class MessageWriter:
                 case _:
                     assert_never(block)
         content = self._join(texts, may_be_empty=bool(entries))
-        return AssistantResponseMessage(content=content, tool_uses=tuple(entries)), uses
+        reasoning = self._replay(thoughts)
+        return AssistantResponseMessage(content=content, tool_uses=tuple(entries), reasoning_content=reasoning), uses
 
     def build_user(self, blocks: Iterable[UserBlock], uses: Sequence[PendingUse]) -> UserInputMessage:
         """The user's message, which answers ``uses``, those of the message before."""
@@ -119,6 +128,15 @@ class MessageWriter:
             images=tuple(gallery.images),
             user_input_message_context=context,
         )
+
+    def _replay(self, thoughts: Sequence[Thinking | RedactedThinking]) -> ReasoningContent | None:
+        """The reasoning of a message, which has a place for one piece; of several none is what the model signed."""
+        content = None
+        if self.replay_origin is not None and len(thoughts) == 1:
+            content = _build_reasoning(thoughts[0], self.replay_origin)
+        if thoughts and content is None:
+            self.repairs.add(Repair.DROPPED_THINKING)
+        return content
 
     def _assign_id(self, client_id: str) -> PendingUse:
         upstream_id = self._ids.assign(client_id)
@@ -216,6 +234,23 @@ class _Gallery:
         source = ImageSource(bytes=Picture(image.data))
         self.images.append(ImageBlock(format=image.format.value, source=source))
         return True
+
+
+def _build_reasoning(thought: Thinking | RedactedThinking, origin: str) -> ReasoningContent | None:
+    """``thought`` as it came from ``origin``; ``None`` if it did not."""
+    match thought:
+        case Thinking(text=text, signature=signature):
+            signature = unmark(signature, origin)
+            return (
+                ReasoningTextContent(reasoning_text=ReasoningText(text=text, signature=signature))
+                if signature
+                else None
+            )
+        case RedactedThinking(data=data):
+            data = unmark(data, origin)
+            return RedactedContent(redacted_content=data) if data else None
+        case _:
+            assert_never(thought)
 
 
 def _count_images(answers: Iterable[ToolResult], rest: Iterable[Text | Image]) -> int:

@@ -1,4 +1,8 @@
-"""Names of what the builder of the upstream request had to change, for the log."""
+"""Names of what the builder of the upstream request had to change, for the log.
+
+The last ones are warnings: nothing is changed, but should the upstream refuse the request without a reason, this may
+be the reason. Nothing is ever refused for its size here, as the limits are those of observers and not of the service.
+"""
 
 import enum
 from collections.abc import Collection
@@ -14,7 +18,20 @@ class Repair(enum.Enum):
     """The last turn was the model's; the upstream cannot go on in the middle of one."""
     FILLED_EMPTY_TEXT = "filled_empty_text"
     DROPPED_THINKING = "dropped_thinking"
-    """Reasoning of earlier turns is not replayed: its signature holds for one credential and model only."""
+    """Reasoning of earlier turns that cannot be replayed: its signature holds for one credential and model only."""
+    REFUSED_SIGNATURE = "refused_signature"
+    """The upstream refused replayed reasoning: the request went out once more without any."""
+    IGNORED_THINKING = "ignored_thinking"
+    """The client wants reasoning, or none, and the model gives it no choice."""
+    CHANGED_THINKING = "changed_thinking"
+    """The model has not this kind of thinking, budget or display, but a near one."""
+    IGNORED_EFFORT = "ignored_effort"
+    CHANGED_EFFORT = "changed_effort"
+    """The nearest one that the model has."""
+    CHANGED_MAX_TOKENS = "changed_max_tokens"
+    """The nearest limit that the model takes."""
+    DROPPED_MODEL_FIELDS = "dropped_model_fields"
+    """The upstream refused what goes into these fields, or its schema admits them one by one only."""
     DROPPED_DUPLICATE_USE = "dropped_duplicate_use"
     """The same id, name and input twice in one turn."""
     DROPPED_DUPLICATE_RESULT = "dropped_duplicate_result"
@@ -42,8 +59,29 @@ class Repair(enum.Enum):
     MOVED_TOOL_DESCRIPTION = "moved_tool_description"
     """Too long for its place: it stands in the system text."""
     REPAIRED_SCHEMA = "repaired_schema"
+    INLINED_REFERENCES = "inlined_references"
+    """A schema's references stand as what they refer to, and its definitions are gone."""
+    CUT_REFERENCE = "cut_reference"
+    """It leads back to itself, out of the schema, to nothing, or to more than there is room for."""
+    SIMPLIFIED_SCHEMAS = "simplified_schemas"
+    """The upstream refused the schemas as they were; types, descriptions, names and choices are left."""
+    EMULATED_TOOL_CHOICE = "emulated_tool_choice"
+    """A sentence says which tools to use, or to use none."""
+    EMULATED_SERIAL_TOOLS = "emulated_serial_tools"
+    """A sentence says to use one tool at a time."""
     DROPPED_TOOL_CHOICE = "dropped_tool_choice"
     """The client demands a tool and declares none, or not that one."""
+    DROPPED_BILLING_LINE = "dropped_billing_line"
+    """A client's note to Anthropic's accounting at the beginning of a system prompt."""
+    LARGE_BODY = "large_body"
+    """More than 600,000 bytes without pictures: older hosts call this improperly formed."""
+    HEAVY_BODY = "heavy_body"
+    """More than the newer hosts have been seen to take."""
+    LONG_TEXT = "long_text"
+    """A message or a tool result is longer than the service's own clients let one be."""
+    LONG_HISTORY = "long_history"
+    MANY_TOOLS = "many_tools"
+    """The service names no limit; refusals of this many have been reported."""
 
 
 def list_repairs(found: Collection[Repair]) -> tuple[str, ...]:

@@ -106,12 +106,37 @@ class UserInputMessage(_Wire, frozen=True, kw_only=True):
     user_input_message_context: UserInputMessageContext | None = None
 
 
+class ReasoningText(_Wire, frozen=True, kw_only=True):
+    """Reasoning that can be read, with the signature that came with it."""
+
+    text: str
+    signature: str
+
+
+class ReasoningTextContent(_Wire, frozen=True, kw_only=True):
+    """The union around readable reasoning."""
+
+    reasoning_text: ReasoningText
+
+
+class RedactedContent(_Wire, frozen=True, kw_only=True):
+    """The union around reasoning that only the service can read."""
+
+    redacted_content: str
+    """Base64."""
+
+
+type ReasoningContent = ReasoningTextContent | RedactedContent
+
+
 class AssistantResponseMessage(_Wire, frozen=True, kw_only=True):
     """What the model said before."""
 
     content: str
     """Blank only beside tool uses."""
     tool_uses: tuple[ToolUseEntry, ...] = ()
+    reasoning_content: ReasoningContent | None = None
+    """Replayed as it came; the upstream checks it against account, model and conversation."""
 
 
 class UserMessage(_Wire, frozen=True, kw_only=True):
@@ -149,6 +174,8 @@ class GenerateAssistantResponseRequest(_Wire, frozen=True, kw_only=True):
     """An encoded :class:`ConversationState`: it is the same in each attempt."""
     profile_arn: str | None = None
     """The profile of the attempt's credential; left out for credentials that have none."""
+    additional_model_request_fields: JSONObject | None = None
+    """What the model's own schema lists, and nothing else."""
 
 
 def encode_wire(value: _Wire) -> bytes:

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kiro2api.protocol.conversation import Conversation
+from kiro2api.protocol.conversation import Conversation, ThinkingChoice
 from kiro2api.protocol.errors import InvalidRequestError
 from kiro2api.protocol.openai.messages import parse_messages
+from kiro2api.protocol.openai.reasoning import read_effort
 from kiro2api.protocol.openai.schema import ChatBody, parse_chat_body
 from kiro2api.protocol.openai.tools import parse_tools
 
@@ -37,6 +38,7 @@ def parse_chat_request(body: bytes) -> ChatRequest:
         raise InvalidRequestError("only one choice per request is supported.", path="n")
     transcript = parse_messages(chat.messages)
     settings = parse_tools(chat)
+    thinking = read_effort(chat.reasoning_effort)
     repairs = (*transcript.repairs, *settings.repairs, *_note_ignored(chat))
     conversation = Conversation(
         model=chat.model,
@@ -44,6 +46,7 @@ def parse_chat_request(body: bytes) -> ChatRequest:
         system=transcript.system,
         tools=settings.tools,
         tool_choice=settings.tool_choice,
+        thinking=thinking or ThinkingChoice(),
         max_tokens=chat.max_completion_tokens or chat.max_tokens,
         stop_sequences=tuple(stop for stop in chat.stop or () if stop),
         session_id=_read_session_id(chat),
@@ -79,6 +82,8 @@ def _note_ignored(chat: ChatBody) -> Iterator[str]:
         yield "ignored:logprobs"
     if chat.response_format is not None and chat.response_format.type != "text":
         yield "ignored:response_format"
-    for name in ("reasoning_effort", "verbosity", "prediction", "web_search_options", "audio"):
+    if read_effort(chat.reasoning_effort) is None:
+        yield "ignored:reasoning_effort"
+    for name in ("verbosity", "prediction", "web_search_options", "audio"):
         if getattr(chat, name) is not None:
             yield f"ignored:{name}"

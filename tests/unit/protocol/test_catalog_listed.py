@@ -1,5 +1,6 @@
 """Model names while it is known which models the credentials may use."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -19,6 +20,7 @@ class Listed:
     name: str = "Name"
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
+    request_fields_schema: Mapping[str, object] | None = None
 
 
 def _list(*model_ids: str) -> list[AvailableModel]:

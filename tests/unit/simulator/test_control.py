@@ -118,6 +118,11 @@ def test_an_account_that_may_use_everything_is_told_so() -> None:
     assert not any(model_id.isupper() for model_id in LISTED)
 
 
+def describe_object(**properties: object) -> dict[str, object]:
+    """A schema of an object that has these properties at the most."""
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
 def test_a_model_is_described_as_the_service_does() -> None:
     """Its window, its price, what it reads, and the schema of further fields if it takes any."""
     account = Account(refresh_token="r", models=["claude-opus-4.6", "glm-5", "unheard-of"])
@@ -126,7 +131,9 @@ def test_a_model_is_described_as_the_service_does() -> None:
     opus, glm, unknown = body["models"]
     assert isinstance(glm, dict)
     assert isinstance(unknown, dict)
-    effort = {"type": "object", "properties": {"effort": {"enum": ["high", "low", "max", "medium"]}}}
+    effort = describe_object(effort={"enum": ["high", "low", "max", "medium"]})
+    thinking = describe_object(type={"enum": ["adaptive", "disabled"]}, display={"enum": ["omitted", "summarized"]})
+    limit = {"type": "integer", "minimum": 1024, "maximum": 128_000}
     assert opus == {
         "modelId": "claude-opus-4.6",
         "modelName": "Claude Opus 4.6",
@@ -136,10 +143,9 @@ def test_a_model_is_described_as_the_service_does() -> None:
         "supportedInputTypes": ["TEXT", "IMAGE"],
         "tokenLimits": {"maxInputTokens": 1_000_000, "maxOutputTokens": 64_000},
         "promptCaching": {"supportsPromptCaching": False},
-        "additionalModelRequestFieldsSchema": {
-            "type": "object",
-            "properties": {"max_tokens": {}, "output_config": effort, "thinking": {}},
-        },
+        "additionalModelRequestFieldsSchema": describe_object(
+            max_tokens=limit, output_config=effort, thinking=thinking
+        ),
     }
     assert (glm["rateMultiplier"], glm["supportedInputTypes"]) == (1.0, ["TEXT"])
     assert "additionalModelRequestFieldsSchema" not in glm

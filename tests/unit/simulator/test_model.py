@@ -127,6 +127,42 @@ def test_thinking_comes_first_when_asked_for() -> None:
     assert keys == [["text"], ["text"], ["text"], ["signature"]]
 
 
+def with_fields(body: JSONObject, **fields: JSON) -> JSONObject:
+    """``body`` with fields for its model."""
+    return {**body, "additionalModelRequestFields": fields}
+
+
+@pytest.mark.parametrize(
+    ("fields", "keys"),
+    [
+        ({"thinking": {"type": "adaptive"}}, ["text", "text", "text", "signature"]),
+        ({"thinking": {"type": "adaptive", "display": "omitted"}}, ["signature"]),
+        ({"thinking": {"type": "disabled"}}, []),
+        ({"reasoning": {"effort": "low"}}, ["redactedContent"]),
+        ({"reasoning": {"effort": "none"}}, []),
+        ({"max_tokens": 2000}, []),
+    ],
+)
+def test_thinking_as_the_fields_ask(fields: JSONObject, keys: list[str]) -> None:
+    """All of it, the signature alone, nothing readable, or nothing."""
+    events = events_of(with_fields(request(user("Hi")), **fields), "reasoningContentEvent")
+    assert [key for event in events for key in event.payload] == keys
+
+
+def test_redacted_thinking_comes_last() -> None:
+    """Behind the text, before the trailers."""
+    events = answer(with_fields(request(user("Hi")), reasoning={"effort": "high"}), new_id=counter())
+    assert [event.event_type for event in events][-5:-3] == ["assistantResponseEvent", "reasoningContentEvent"]
+
+
+def test_thinking_between_tags() -> None:
+    """A model that is asked in words thinks at the beginning of its text, in later turns too."""
+    first = user("<thinking_mode>adaptive</thinking_mode><thinking_effort>high</thinking_effort>")
+    text = text_of(request(user("Hi"), [first, assistant()]))
+    assert text.startswith("<thinking>\nLet me think: ")
+    assert "and so is the answer.\n</thinking>\n\nYou said: Hi" in text
+
+
 @pytest.mark.parametrize(
     ("body", "tokens"),
     [

@@ -9,6 +9,7 @@ import pytest
 from kiro2api.protocol.jsontext import JSON, JSONObject
 from kiro2api.simulator.images import MAX_IMAGE_BYTES
 from kiro2api.simulator.members import read_object
+from kiro2api.simulator.reasoning import sign_thought
 from kiro2api.simulator.refusals import IMPROPER, Refusal, Rule
 from kiro2api.simulator.validation import validate_request
 from tests.unit.simulator.bodies import (
@@ -267,7 +268,8 @@ def replay(reasoning: JSON, content: str = "Hi", **members: JSON) -> JSONObject:
     )
 
 
-SIGNED: JSON = {"reasoningText": {"text": "Hm", "signature": "c2ln"}}
+SIGNED: JSON = {"reasoningText": {"text": "Hm", "signature": sign_thought("Hm", "claude-sonnet-4.5")}}
+FOREIGN: JSON = {"reasoningText": {"text": "Hm", "signature": sign_thought("Hm", "claude-sonnet-4")}}
 
 HISTORY: list[Case] = [
     (Rule.MESSAGE_ID, replay(None, messageId="x" * 128), replay(None, messageId="x" * 129)),
@@ -282,6 +284,7 @@ HISTORY: list[Case] = [
         replay({"reasoningText": {"text": "Hm", "signature": ""}}),
     ),
     (Rule.REASONING_SIGNATURE, replay(SIGNED), replay({"reasoningText": {"text": "Hm"}})),
+    (Rule.REASONING_SIGNATURE, replay(SIGNED), replay(FOREIGN)),
     (Rule.ASSISTANT_SAYS_SOMETHING, replay(SIGNED, ""), replay(None, "")),
     (
         Rule.HISTORY_STARTS_WITH_USER,
@@ -330,6 +333,31 @@ MODEL_FIELDS: list[Case] = [
         Rule.MODEL_FIELDS_EFFORT,
         with_model("claude-opus-4.6", output_config={"effort": "max"}),
         with_model("claude-opus-4.6", output_config={"effort": "xhigh"}),
+    ),
+    (
+        Rule.MODEL_FIELDS_KNOWN,
+        with_model("claude-opus-5", thinking={"type": "disabled"}),
+        with_model("claude-opus-5", thinking={"type": "adaptive", "budget_tokens": 1024}),
+    ),
+    (
+        Rule.MODEL_FIELDS_THINKING,
+        with_model("claude-opus-5.5", thinking={"type": "adaptive", "display": "omitted"}),
+        with_model("claude-opus-5.5", thinking={"type": "disabled"}),
+    ),
+    (
+        Rule.MODEL_FIELDS_THINKING,
+        with_model("claude-opus-5", thinking={"display": "summarized"}),
+        with_model("claude-opus-5", thinking={"display": "updates"}),
+    ),
+    (
+        Rule.MODEL_FIELDS_MAX_TOKENS,
+        with_model("claude-opus-5", max_tokens=128_000),
+        with_model("claude-opus-5", max_tokens=128_001),
+    ),
+    (
+        Rule.MODEL_FIELDS_MAX_TOKENS,
+        with_model("claude-opus-5", max_tokens=1024),
+        with_model("claude-opus-5", max_tokens="1024"),
     ),
 ]
 

@@ -162,10 +162,14 @@ def test_session_is_read_from_the_user_id(user_id: str, session_id: str | None) 
 @pytest.mark.parametrize(
     ("field", "value", "repairs"),
     [
-        ("thinking", {"type": "adaptive"}, ("ignored:thinking",)),
-        ("thinking", {"type": "enabled", "budget_tokens": 1024}, ("ignored:thinking",)),
+        ("thinking", {"type": "adaptive"}, ()),
         ("thinking", {"type": "disabled"}, ()),
-        ("thinking", "much", ()),
+        ("thinking", {"type": "between_tools"}, ("ignored:thinking",)),
+        ("thinking", {"type": ["adaptive"]}, ("ignored:thinking",)),
+        ("thinking", "much", ("ignored:thinking",)),
+        ("thinking", None, ()),
+        ("output_config", {"effort": "high"}, ()),
+        ("output_config", {"effort": "utmost"}, ("ignored:output_config.effort",)),
         ("output_config", {"format": {"type": "json_schema"}}, ("ignored:output_config.format",)),
         ("output_config", {"effort": "low"}, ()),
         ("output_config", 7, ()),

@@ -90,7 +90,8 @@ def test_session_id(fields: JSONObject, session_id: str | None) -> None:
         ({"logprobs": False, "n": 1, "user": "u", "store": True}, ()),
         ({"response_format": {"type": "json_object"}}, ("ignored:response_format",)),
         ({"response_format": {"type": "text"}}, ()),
-        ({"reasoning_effort": "low", "verbosity": "high"}, ("ignored:reasoning_effort", "ignored:verbosity")),
+        ({"reasoning_effort": "low", "verbosity": "high"}, ("ignored:verbosity",)),
+        ({"reasoning_effort": "utmost"}, ("ignored:reasoning_effort",)),
         ({"tools": [{"type": "mcp"}, {"type": "mcp"}], "top_p": 1}, ("dropped_tool:mcp", "ignored:sampling")),
     ],
 )
