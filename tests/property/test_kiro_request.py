@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import dropwhile
 from typing import Any
 
 import msgspec
@@ -12,15 +13,18 @@ from kiro2api.protocol.conversation import (
     AssistantTurn,
     Conversation,
     Text,
+    Tool,
     ToolChoice,
     ToolChoiceMode,
     ToolResult,
     ToolUse,
     UserTurn,
 )
+from kiro2api.protocol.jsontext import JSON, JSONObject
 from kiro2api.protocol.kiro.request import UpstreamRequest, build_request
+from kiro2api.protocol.kiro.simplification import simplify_schemas
 from kiro2api.simulator.validation import validate_request
-from tests.support.conversations import assistant_turns, conversations, user_turns
+from tests.support.conversations import assistant_turns, conversations, tool_choices, turn_lists, user_turns
 
 PROFILE_ARN = "arn:aws:codewhisperer:us-east-1:123456789012:profile/ABCDEFGHIJKL"
 
@@ -74,6 +78,61 @@ def test_requests_of_a_growing_conversation_share_their_beginning(
     after = replace(before, turns=(*before.turns, answer, next_end))
     messages = read_messages(build(before))
     assert read_messages(build(after))[: len(messages)] == messages
+
+
+@given(conversations(), turn_lists(), tool_choices())
+@any_conversation
+def test_what_was_sent_before_stays_the_beginning(
+    conversation: Conversation, more: tuple[UserTurn | AssistantTurn, ...], choice: ToolChoice
+) -> None:
+    """However the conversation goes on, and whatever a later turn demands, the history of a request is the beginning.
+
+    Only an answer that the client itself had begun is one message with its beginning, once it is there.
+    """
+    if conversation.turns and isinstance(conversation.turns[-1], AssistantTurn):
+        more = tuple(dropwhile(lambda turn: isinstance(turn, AssistantTurn), more))
+    parallel = conversation.tool_choice.parallel
+    after = replace(conversation, turns=(*conversation.turns, *more), tool_choice=replace(choice, parallel=parallel))
+    history = read_state(build(conversation)).get("history", [])
+    assert read_state(build(after)).get("history", [])[: len(history)] == history
+
+
+def linked_schemas() -> st.SearchStrategy[JSONObject]:
+    """Schemas whose parts refer to each other, to the whole, to nothing and elsewhere."""
+    targets = ["#", "#/$defs/a", "#/$defs/b", "#/properties/a", "#/$defs/a/anyOf/0", "#/$defs/x", "https://a.b/c", "#x"]
+    links = st.sampled_from(targets).map(_link)
+    leaves: st.SearchStrategy[JSON] = links | st.booleans() | st.none()
+    names = st.sampled_from(["a", "b"])
+    keywords = st.sampled_from(["items", "not", "additionalProperties", "$ref"])
+    parts = st.recursive(
+        leaves, lambda inner: st.dictionaries(keywords, inner, max_size=2) | _branch(inner), max_leaves=8
+    )
+    maps = st.dictionaries(names, parts, max_size=2)
+    return st.fixed_dictionaries({"$defs": maps, "properties": maps})
+
+
+def _link(target: str) -> JSON:
+    return {"$ref": target}
+
+
+def _branch(inner: st.SearchStrategy[JSON]) -> st.SearchStrategy[JSON]:
+    branches: st.SearchStrategy[JSON] = st.fixed_dictionaries({"anyOf": st.lists(inner, max_size=2)})
+    properties = st.dictionaries(st.sampled_from(["a", "b"]), inner, max_size=2)
+    return branches | st.fixed_dictionaries({"properties": properties})
+
+
+@given(linked_schemas())
+@any_conversation
+def test_schemas_refer_to_nothing(schema: JSONObject) -> None:
+    """Neither with mild cleaning nor with the simplest schemas, both of which the upstream takes."""
+    tool = Tool(name="f", description="F.", input_schema=schema)
+    request = build(Conversation(model="m", turns=(), tools=(tool,)))
+    simple = simplify_schemas(request) or request
+    for sent in (request, simple):
+        assert validate_request(sent.encode(profile_arn=PROFILE_ARN)) is None
+        assert b'"$ref"' not in sent.conversation_state
+        assert b'"$defs"' not in sent.conversation_state
+    assert not any(word in simple.conversation_state for word in (b'"anyOf"', b'"not"', b'"additionalProperties"'))
 
 
 @given(conversations(), st.sampled_from(["a", "b" * 36]))

@@ -22,8 +22,9 @@ _ILLEGAL_CHARACTER = re.compile(r"[^A-Za-z0-9_-]")
 class ToolNames:
     """A map between the client's tool names and the upstream's, without loss in either direction.
 
-    Names that are declared come before names that only the history uses, and among the declared ones their order does
-    not matter: an alias stays the same while the conversation grows and when a client shuffles its tools.
+    Names that are declared come before names that only the history uses, and earlier ones of those before later ones;
+    among the declared ones their order does not matter: an alias stays the same while the conversation grows and when a
+    client shuffles its tools.
 
     Args:
         declared: The names of the client's tools.
@@ -35,15 +36,21 @@ class ToolNames:
     def __init__(self, declared: Iterable[str] = (), used: Iterable[str] = ()) -> None:
         self._to_upstream: dict[str, str] = {}
         taken: set[str] = set()
-        names = list(dict.fromkeys(itertools.chain(sorted(set(declared)), used)))
-        for name in names:
-            if _LEGAL.fullmatch(name) and name.lower() not in taken:
-                taken.add(name.lower())
-                self._to_upstream[name] = name
-        for name in names:
-            if name not in self._to_upstream:
+        known = sorted(set(declared))
+        for name in known:
+            self._keep(name, taken)
+        for name in itertools.chain(known, used):
+            if name not in self._to_upstream and not self._keep(name, taken):
                 self._to_upstream[name] = _build_free_alias(name, "tool", taken)
         self._to_client = {alias: name for name, alias in self._to_upstream.items()}
+
+    def _keep(self, name: str, taken: set[str]) -> bool:
+        """Whether ``name`` may go upstream as it is; if so it does."""
+        if not _LEGAL.fullmatch(name) or name.lower() in taken:
+            return False
+        taken.add(name.lower())
+        self._to_upstream[name] = name
+        return True
 
     def to_upstream(self, name: str) -> str:
         """The upstream's name of the client's tool ``name``; unknown names pass unchanged."""

@@ -1,15 +1,13 @@
 """The upstream's request, built from a conversation.
 
-The system text stands at the beginning of the first user message, as the upstream has no place of its own for it: the
-client's system prompts, the tool descriptions that are too long for their place, and the rule against several tools at
-once. What the client demands for this turn alone (to use a tool, or none) stands at the end of the current message.
+The system text stands at the beginning of the first user message, as the upstream has no place of its own for it. What
+the client demands for this turn alone (to use a tool, or none) stands at the end of the current message.
 The conversation is encoded once; each attempt adds its credential's profile.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import assert_never
 
 import msgspec
 
@@ -22,8 +20,9 @@ from kiro2api.protocol.conversation import (
     ToolUse,
     UserTurn,
 )
-from kiro2api.protocol.jsontext import encode_json
+from kiro2api.protocol.jsontext import JSONObject, encode_json
 from kiro2api.protocol.kiro.history import build_transcript
+from kiro2api.protocol.kiro.instructions import build_instruction, build_system_text
 from kiro2api.protocol.kiro.messages import MessageWriter
 from kiro2api.protocol.kiro.names import ToolNames
 from kiro2api.protocol.kiro.repairs import Repair, list_repairs
@@ -36,17 +35,14 @@ from kiro2api.protocol.kiro.schema import (
     UserMessage,
     encode_wire,
 )
-from kiro2api.protocol.kiro.tools import build_tool_declarations
+from kiro2api.protocol.kiro.sizes import find_size_warnings
+from kiro2api.protocol.kiro.tools import build_long_descriptions, build_tool_declarations
 
 CHAT_TRIGGER_TYPE = "MANUAL"
 AGENT_TASK_TYPE = "vibe"
 
 _STATE_PLACE = b"null"
 """Stands for the conversation in an envelope: megabytes are joined to it faster than encoded into it."""
-
-SERIAL_TEXT = "Use at most one tool at a time."
-ANY_TOOL_TEXT = "You must use at least one tool."
-NO_TOOL_TEXT = "Do not use any tool."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +51,21 @@ class UpstreamRequest:
 
     tool_names: ToolNames
     """For the names in the answer."""
+    tools: tuple[ToolEntry, ...]
+    """All that are declared, as they stand in the conversation."""
     repairs: tuple[str, ...]
     """What had to be changed, each once, in a fixed order; not those of the conversation."""
     conversation_state: bytes
     """Encoded: the same in each attempt."""
 
-    def encode(self, *, profile_arn: str | None) -> bytes:
-        """The body, compact JSON in UTF-8, for a credential with this profile."""
+    def encode(self, *, profile_arn: str | None, model_fields: JSONObject | None = None) -> bytes:
+        """The body, compact JSON in UTF-8, for a credential with this profile; ``model_fields`` as the model lists."""
         envelope = encode_json(
-            GenerateAssistantResponseRequest(conversation_state=msgspec.Raw(_STATE_PLACE), profile_arn=profile_arn)
+            GenerateAssistantResponseRequest(
+                conversation_state=msgspec.Raw(_STATE_PLACE),
+                profile_arn=profile_arn,
+                additional_model_request_fields=model_fields or None,
+            )
         )
         head, _, tail = envelope.partition(_STATE_PLACE)
         return b"".join((head, self.conversation_state, tail))
@@ -75,6 +77,7 @@ def build_request(
     model_id: str,
     conversation_id: str,
     max_tool_description_length: int,
+    replay_origin: str | None = None,
 ) -> UpstreamRequest:
     """The request for the model's next turn in ``conversation``, whatever its turns look like.
 
@@ -83,40 +86,36 @@ def build_request(
         model_id: The upstream's id of the model.
         conversation_id: 1 to 128 characters, the same for all requests of one session.
         max_tool_description_length: In characters; a longer description goes to the system text.
+        replay_origin: Whose reasoning in the history goes along; ``None`` for nobody's.
     """
     repairs: set[Repair] = set()
-    choice = conversation.tool_choice
-    tools = () if choice.mode is ToolChoiceMode.NONE else conversation.tools
     used = _list_used_tools(conversation)
     names = ToolNames((tool.name for tool in conversation.tools), used)
-    declarations = build_tool_declarations(
-        tools, used, names, max_description_length=max_tool_description_length, repairs=repairs
-    )
-    system = [*conversation.system, *declarations.long_descriptions]
-    if tools and not choice.parallel:
-        system.append(SERIAL_TEXT)
-    transcript = build_transcript(
-        conversation.turns,
-        MessageWriter(model_id=model_id, names=names, repairs=repairs),
-        system_text="\n\n".join(text for text in system if text.strip()),
-    )
     if names.has_aliases():
         repairs.add(Repair.RENAMED_TOOL)
-    instruction = _build_instruction(conversation, used, names, repairs)
-    current = _complete(transcript.current, declarations.tools, instruction)
-    state = ConversationState(
-        chat_trigger_type=CHAT_TRIGGER_TYPE,
-        agent_task_type=AGENT_TASK_TYPE,
-        conversation_id=conversation_id,
-        agent_continuation_id=build_continuation_id(conversation_id, conversation.turns),
-        current_message=UserMessage(user_input_message=current),
-        history=transcript.history,
+    offered = () if conversation.tool_choice.mode is ToolChoiceMode.NONE else conversation.tools
+    limit = max_tool_description_length
+    tools = build_tool_declarations(offered, used, names, max_description_length=limit, repairs=repairs)
+    long = build_long_descriptions(conversation.tools, names, max_description_length=limit, repairs=repairs)
+    transcript = build_transcript(
+        conversation.turns,
+        MessageWriter(model_id=model_id, names=names, repairs=repairs, replay_origin=replay_origin),
+        system_text=build_system_text(conversation, long, repairs),
     )
-    return UpstreamRequest(
-        tool_names=names,
-        repairs=list_repairs(repairs),
-        conversation_state=encode_wire(state),
+    instruction = build_instruction(conversation, used, names, repairs)
+    current = UserMessage(user_input_message=_complete(transcript.current, tools, instruction))
+    state = encode_wire(
+        ConversationState(
+            chat_trigger_type=CHAT_TRIGGER_TYPE,
+            agent_task_type=AGENT_TASK_TYPE,
+            conversation_id=conversation_id,
+            agent_continuation_id=build_continuation_id(conversation_id, conversation.turns),
+            current_message=current,
+            history=transcript.history,
+        )
     )
+    repairs |= find_size_warnings(state, (*transcript.history, current), len(tools))
+    return UpstreamRequest(tool_names=names, tools=tools, repairs=list_repairs(repairs), conversation_state=state)
 
 
 def build_continuation_id(conversation_id: str, turns: Sequence[UserTurn | AssistantTurn]) -> str:
@@ -153,28 +152,6 @@ def _list_used_tools(conversation: Conversation) -> list[str]:
         if isinstance(block, ToolUse)
     )
     return list(dict.fromkeys(names))
-
-
-def _build_instruction(conversation: Conversation, used: Sequence[str], names: ToolNames, repairs: set[Repair]) -> str:
-    """The sentence that stands in for a tool choice, for which the upstream has no member; may be empty."""
-    tools = conversation.tools
-    match conversation.tool_choice.mode:
-        case ToolChoiceMode.AUTO:
-            return ""
-        case ToolChoiceMode.NONE:
-            return NO_TOOL_TEXT if used else ""
-        case ToolChoiceMode.ANY:
-            sentence = ANY_TOOL_TEXT if tools else ""
-        case ToolChoiceMode.NAMED:
-            name = conversation.tool_choice.name or ""
-            alias = names.to_upstream(name)
-            is_declared = any(tool.name == name for tool in tools)
-            sentence = f'You must use the tool "{alias}".' if is_declared else ""
-        case _:
-            assert_never(conversation.tool_choice.mode)
-    if not sentence:
-        repairs.add(Repair.DROPPED_TOOL_CHOICE)
-    return sentence
 
 
 def _complete(message: UserInputMessage, tools: tuple[ToolEntry, ...], instruction: str) -> UserInputMessage:

@@ -5,26 +5,16 @@ description that is too long; the whole of the latter goes to the system text, n
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from kiro2api.protocol.conversation import Tool
 from kiro2api.protocol.jsontext import JSONObject
 from kiro2api.protocol.kiro.names import ToolNames
 from kiro2api.protocol.kiro.repairs import Repair
 from kiro2api.protocol.kiro.schema import InputSchema, ToolEntry, ToolSpecification
-from kiro2api.protocol.kiro.tooljson import clean_tool_schema
+from kiro2api.protocol.kiro.toolschema import SchemaCleaner
 
 DEFAULT_DESCRIPTION = "A tool of the client; it comes without a description."
-MISSING_TOOL_DESCRIPTION = "Tool used earlier in the conversation."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolDeclarations:
-    """What the request declares."""
-
-    tools: tuple[ToolEntry, ...]
-    long_descriptions: tuple[str, ...]
-    """For the system text, each under a heading."""
+MISSING_TOOL_DESCRIPTION = "Tool used earlier in the conversation; not available now."
 
 
 def build_tool_declarations(
@@ -34,7 +24,7 @@ def build_tool_declarations(
     *,
     max_description_length: int,
     repairs: set[Repair],
-) -> ToolDeclarations:
+) -> tuple[ToolEntry, ...]:
     """Declarations of ``tools`` in their order, then of the ``used`` ones that are not among them.
 
     Args:
@@ -46,7 +36,7 @@ def build_tool_declarations(
         repairs: Takes what had to be changed.
     """
     entries: dict[str, ToolEntry] = {}
-    long_descriptions: list[str] = []
+    cleaner = SchemaCleaner(repairs)
     for tool in tools:
         if tool.name in entries:
             repairs.add(Repair.DROPPED_DUPLICATE_TOOL)
@@ -57,18 +47,27 @@ def build_tool_declarations(
             repairs.add(Repair.FILLED_TOOL_DESCRIPTION)
             description = DEFAULT_DESCRIPTION
         elif len(description) > max_description_length:
-            repairs.add(Repair.MOVED_TOOL_DESCRIPTION)
-            long_descriptions.append(f"# Tool {name}\n\n{description}")
             description = f'The description of this tool stands under "Tool {name}" in the system text.'
-        schema = clean_tool_schema(tool.input_schema, repairs)
-        entries[tool.name] = _build_entry(name, description, schema)
+        entries[tool.name] = _build_entry(name, description, cleaner.clean(tool.input_schema))
     for missing in used:
         if missing not in entries:
             repairs.add(Repair.DECLARED_MISSING_TOOL)
             name = names.to_upstream(missing)
-            schema = {"type": "object", "properties": {}}
-            entries[missing] = _build_entry(name, MISSING_TOOL_DESCRIPTION, schema)
-    return ToolDeclarations(tools=tuple(entries.values()), long_descriptions=tuple(long_descriptions))
+            entries[missing] = _build_entry(name, MISSING_TOOL_DESCRIPTION, {"type": "object", "properties": {}})
+    return tuple(entries.values())
+
+
+def build_long_descriptions(
+    tools: Iterable[Tool], names: ToolNames, *, max_description_length: int, repairs: set[Repair]
+) -> tuple[str, ...]:
+    """For the system text: the descriptions that :func:`build_tool_declarations` leaves out, each under a heading."""
+    texts: dict[str, str] = {}
+    for tool in tools:
+        texts.setdefault(tool.name, tool.description)
+    long = {name: text for name, text in texts.items() if text.strip() and len(text) > max_description_length}
+    if long:
+        repairs.add(Repair.MOVED_TOOL_DESCRIPTION)
+    return tuple(f"# Tool {names.to_upstream(name)}\n\n{text}" for name, text in long.items())
 
 
 def _build_entry(name: str, description: str, schema: JSONObject) -> ToolEntry:

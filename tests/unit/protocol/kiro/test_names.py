@@ -73,6 +73,13 @@ def test_declared_name_goes_before_a_used_one() -> None:
     assert upstream == ["read", f"READ_{digest('READ')}", "Write", f"write_{digest('write')}"]
 
 
+def test_earlier_names_do_not_give_way_to_later_ones() -> None:
+    """An alias that was sent once stays, whatever tool a later turn of the conversation uses."""
+    alias = ToolNames([], ["a.b"]).to_upstream("a.b")
+    names = ToolNames([], ["a.b", alias])
+    assert [names.to_upstream("a.b"), names.to_upstream(alias)] == [alias, f"{alias}_{digest(alias)}"]
+
+
 def test_unknown_names_pass() -> None:
     """A name that was never declared is nobody's alias."""
     names = ToolNames(["a.b"])

@@ -100,8 +100,8 @@ def test_each_attempt_has_its_own_profile() -> None:
     ("mode", "name", "content", "repairs"),
     [
         (ToolChoiceMode.AUTO, None, "hi", ()),
-        (ToolChoiceMode.ANY, None, "hi\n\nYou must use at least one tool.", ()),
-        (ToolChoiceMode.NAMED, "get_time", 'hi\n\nYou must use the tool "get_time".', ()),
+        (ToolChoiceMode.ANY, None, "hi\n\nYou must use at least one tool.", ("emulated_tool_choice",)),
+        (ToolChoiceMode.NAMED, "get_time", 'hi\n\nYou must use the tool "get_time".', ("emulated_tool_choice",)),
         (ToolChoiceMode.NAMED, "other", "hi", ("dropped_tool_choice",)),
         (ToolChoiceMode.NAMED, None, "hi", ("dropped_tool_choice",)),
     ],
@@ -144,7 +144,8 @@ def test_named_tool_goes_by_its_alias() -> None:
     request = build(conversation)
     assert alias == ToolNames(["time.get"]).to_upstream("time.get")
     assert current["content"] == f'Say hi\n\nYou must use the tool "{alias}".'
-    assert (request.tool_names.to_client(alias), request.repairs) == ("time.get", ("renamed_tool",))
+    assert request.tool_names.to_client(alias) == "time.get"
+    assert request.repairs == ("renamed_tool", "emulated_tool_choice")
 
 
 def test_choice_of_no_tool_declares_what_the_history_needs() -> None:
@@ -155,17 +156,48 @@ def test_choice_of_no_tool_declares_what_the_history_needs() -> None:
     current = read_current(conversation)
     specifications = [entry["toolSpecification"] for entry in current["userInputMessageContext"]["tools"]]
     assert [(item["name"], item["description"]) for item in specifications] == [
-        ("get_time", "Tool used earlier in the conversation.")
+        ("get_time", "Tool used earlier in the conversation; not available now.")
     ]
     assert current["content"] == "Do not use any tool."
-    assert build(conversation).repairs == ("declared_missing_tool",)
+    assert build(conversation).repairs == ("declared_missing_tool", "emulated_tool_choice", "emulated_serial_tools")
 
 
 def test_choice_of_no_tool_without_history_offers_none() -> None:
-    """Nothing of the tools arrives upstream, not even the long descriptions."""
-    tool = replace(GET_TIME, description="x" * 300)
-    conversation = replace(QUESTION, tools=(tool,), tool_choice=ToolChoice(mode=ToolChoiceMode.NONE))
-    assert read_state(conversation, 200)["currentMessage"] == said("Say hi")
+    """No tool is declared, and nothing need be said about it."""
+    conversation = replace(QUESTION, tools=(GET_TIME,), tool_choice=ToolChoice(mode=ToolChoiceMode.NONE))
+    assert read_state(conversation)["currentMessage"] == said("Say hi")
+    assert build(conversation).repairs == ()
+
+
+@pytest.mark.parametrize("mode", list(ToolChoiceMode))
+def test_system_text_is_the_same_whatever_the_turn_demands(mode: ToolChoiceMode) -> None:
+    """What was sent before stays the beginning, also when this turn may use no tool."""
+    tools = (replace(GET_TIME, description="x" * 300),)
+    choices = (ToolChoice(mode=mode, name="get_time", parallel=False), ToolChoice(parallel=False))
+    first, second = (read_state(replace(ROUND_TRIP, tools=tools, tool_choice=choice), 200) for choice in choices)
+    assert first["history"] == second["history"]
+    assert "x" * 300 in first["history"][0]["userInputMessage"]["content"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("x-anthropic-billing-header: cc_version=1; cch=2;", "Say hi"),
+        ("x-anthropic-billing-header: cc_version=1;\nYou are.", "You are.\n\nSay hi"),
+    ],
+)
+def test_billing_line_is_not_for_the_model(given: str, expected: str) -> None:
+    """It differs between requests of one session, and would be the beginning of all of them."""
+    conversation = replace(QUESTION, system=(given,))
+    assert read_current(conversation) == said(expected)["userInputMessage"]
+    assert build(conversation).repairs == ("dropped_billing_line",)
+
+
+def test_size_is_a_warning() -> None:
+    """What is too large by all that is known goes upstream as it is."""
+    conversation = replace(QUESTION, turns=(user("天" * 700_000),))
+    assert read_current(conversation)["content"] == "天" * 700_000
+    assert build(conversation).repairs == ("large_body", "heavy_body", "long_text")
 
 
 def test_rule_against_parallel_uses_is_system_text() -> None:

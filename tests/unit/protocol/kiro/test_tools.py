@@ -7,7 +7,7 @@ from kiro2api.protocol.conversation import Tool
 from kiro2api.protocol.jsontext import JSONObject
 from kiro2api.protocol.kiro.names import ToolNames
 from kiro2api.protocol.kiro.repairs import Repair
-from kiro2api.protocol.kiro.tools import DEFAULT_DESCRIPTION, build_tool_declarations
+from kiro2api.protocol.kiro.tools import DEFAULT_DESCRIPTION, build_long_descriptions, build_tool_declarations
 
 SCHEMA: JSONObject = {"type": "object", "properties": {"path": {"type": "string"}}}
 
@@ -19,9 +19,10 @@ def declare(
     repairs: set[Repair] = set()
     names = ToolNames((tool.name for tool in tools), used)
     built = build_tool_declarations(tools, used, names, max_description_length=limit, repairs=repairs)
-    specs = [entry.tool_specification for entry in built.tools]
+    long = build_long_descriptions(tools, names, max_description_length=limit, repairs=repairs)
+    specs = [entry.tool_specification for entry in built]
     rows = [(spec.name, spec.description, spec.input_schema.json) for spec in specs]
-    return rows, built.long_descriptions, repairs
+    return rows, long, repairs
 
 
 def test_tool_is_declared_as_it_is() -> None:
@@ -35,10 +36,10 @@ def test_declaration_on_the_wire() -> None:
     tool = Tool(name="read", description="Read.", input_schema=SCHEMA)
     built = build_tool_declarations([tool], [], ToolNames(["read"]), max_description_length=9, repairs=set())
     specification = {"name": "read", "description": "Read.", "inputSchema": {"json": SCHEMA}}
-    assert msgspec.to_builtins(built.tools) == ({"toolSpecification": specification},)
+    assert msgspec.to_builtins(built) == ({"toolSpecification": specification},)
 
 
-@pytest.mark.parametrize("description", ["", " \n"])
+@pytest.mark.parametrize("description", ["", " \n", " " * 2000])
 def test_blank_description_is_filled(description: str) -> None:
     """The upstream wants a description of at least one character."""
     tool = Tool(name="read", description=description, input_schema=SCHEMA)
@@ -65,15 +66,15 @@ def test_description_at_the_limit_stays() -> None:
 def test_first_of_two_declarations_counts() -> None:
     """A name is declared once."""
     first = Tool(name="read", description="First.", input_schema=SCHEMA)
-    second = Tool(name="read", description="Second.", input_schema={})
+    second = Tool(name="read", description="Second. " * 9, input_schema={})
     expected = [("read", "First.", SCHEMA)]
-    assert declare(first, second) == (expected, (), {Repair.DROPPED_DUPLICATE_TOOL})
+    assert declare(first, second, limit=20) == (expected, (), {Repair.DROPPED_DUPLICATE_TOOL})
 
 
 def test_used_tool_without_declaration_gets_one() -> None:
     """Tools of the history that nobody declares stand behind the others, each once."""
     tool = Tool(name="read", description="Read.", input_schema=SCHEMA)
-    missing = "Tool used earlier in the conversation."
+    missing = "Tool used earlier in the conversation; not available now."
     rows, _, repairs = declare(tool, used=("write", "read"))
     assert rows == [("read", "Read.", SCHEMA), ("write", missing, {"type": "object", "properties": {}})]
     assert repairs == {Repair.DECLARED_MISSING_TOOL}
