@@ -1,0 +1,114 @@
+"""The content of messages and of tool outputs as blocks.
+
+What a client said is never left out: a part that has no place in a conversation is an error that names it.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import assert_never
+
+from kiro2api.protocol.conversation import Image, Text
+from kiro2api.protocol.errors import InvalidRequestError
+from kiro2api.protocol.images import MAX_IMAGES_PER_MESSAGE, ImageError, parse_data_url, read_image
+from kiro2api.protocol.responses import schema
+
+MAX_QUOTED_CHARS = 40
+"""A client's word goes into an error or the log no longer than this."""
+TEXT_MEDIA_TYPES = ("text/", "application/json")
+"""How the media type of a file begins that can be handed to the model as text."""
+
+type _UnreadablePart = schema.RefusalPart | schema.ImagePart | schema.FilePart | schema.UnknownPart
+
+
+def read_parts(parts: Sequence[schema.Part], path: str, repairs: list[str]) -> list[Text | Image]:
+    """The blocks of what a user or a tool said; empty texts stay in.
+
+    Raises:
+        InvalidRequestError: A part is unknown, too many, or not by value.
+    """
+    blocks: list[Text | Image] = []
+    image_count = 0
+    for index, part in enumerate(parts):
+        part_path = f"{path}[{index}]"
+        match part:
+            case schema.TextPart():
+                blocks.append(Text(text=part.text))
+            case schema.ImagePart():
+                image_count += 1
+                if image_count > MAX_IMAGES_PER_MESSAGE:
+                    raise InvalidRequestError(
+                        f"an item may hold {MAX_IMAGES_PER_MESSAGE} images at most.", path=part_path
+                    )
+                blocks.append(_read_image(part, part_path, repairs))
+            case schema.FilePart():
+                blocks.append(_read_file(part, part_path))
+            case schema.RefusalPart() | schema.UnknownPart():
+                raise _unsupported(part, part_path)
+            case _:
+                assert_never(part)
+    return blocks
+
+
+def read_texts(parts: Sequence[schema.Part], path: str) -> list[Text]:
+    """The words of somebody who has nothing but words: the model, or who instructs it; empty ones are left out.
+
+    Raises:
+        InvalidRequestError: A part is something else.
+    """
+    texts: list[str] = []
+    for index, part in enumerate(parts):
+        match part:
+            case schema.TextPart():
+                texts.append(part.text)
+            case schema.RefusalPart():
+                texts.append(part.refusal)
+            case _:
+                raise _unsupported(part, f"{path}[{index}]")
+    return [Text(text=text) for text in texts if text]
+
+
+def _read_image(part: schema.ImagePart, path: str, repairs: list[str]) -> Image:
+    path = f"{path}.image_url"
+    if part.image_url is None:
+        raise InvalidRequestError("send the image as base64 data: ids of files lead nowhere here.", path=path)
+    try:
+        declared, data = parse_data_url(part.image_url)
+        checked = read_image(data, declared=declared)
+    except ImageError as error:
+        raise InvalidRequestError(f"{error}.", path=path) from None
+    if checked.corrected:
+        repairs.append("corrected_image_type")
+    return Image(format=checked.format, data=checked.data)
+
+
+def _read_file(part: schema.FilePart, path: str) -> Text:
+    path = f"{path}.file_data"
+    try:
+        media_type, data = parse_data_url(part.file_data or "")
+    except ImageError:
+        message = "only files by value are accepted; send a data: URL with base64 in file_data."
+        raise InvalidRequestError(message, path=path) from None
+    if media_type is None or not media_type.startswith(TEXT_MEDIA_TYPES):
+        kind = media_type[:MAX_QUOTED_CHARS] if media_type else "files without a type"
+        raise InvalidRequestError(f"only text files are supported, not {kind}.", path=path)
+    try:
+        text = base64.b64decode(data, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise InvalidRequestError("the file is not UTF-8 text in base64.", path=path) from None
+    return Text(text=f"{part.filename}:\n{text}" if part.filename else text)
+
+
+def _unsupported(part: _UnreadablePart, path: str) -> InvalidRequestError:
+    match part:
+        case schema.RefusalPart():
+            name = "refusal"
+        case schema.ImagePart():
+            name = "input_image"
+        case schema.FilePart():
+            name = "input_file"
+        case schema.UnknownPart():
+            name = part.type
+        case _:
+            assert_never(part)
+    return InvalidRequestError(f"content of type {name[:MAX_QUOTED_CHARS]!r} is not supported here.", path=path)

@@ -1,0 +1,433 @@
+"""The body of a request for a response as its fields and types.
+
+Unknown fields are skipped and ``null`` counts as absent wherever a field is optional; what is used must have its exact
+type, no text is taken for a number. Unknown items, parts and tools are read as far as their type, so that the
+translation can name them. Each union has a tag of its own, marked, so that paths in errors are in the client's words.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    FailFast,
+    Field,
+    Tag,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
+
+from kiro2api.protocol.errors import InvalidRequestError
+from kiro2api.protocol.jsontext import InvalidJSONError, JSONObject, parse_json
+
+_MARK = "|"
+"""Begins every tag; no field of the schema begins so."""
+_UNKNOWN = "|unknown"
+
+_PHRASES = {
+    "missing": "is required",
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+    "list_type": "must be an array",
+    "string_type": "must be a string",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "string_too_short": "must not be empty",
+}
+"""Pydantic's error types whose own words speak of Python."""
+
+
+def _tag_by_type(*known: str) -> Callable[[object], str]:
+    def tag(value: object) -> str:
+        name = value.get("type") if isinstance(value, dict) else None
+        return f"{_MARK}{name}" if name in known else _UNKNOWN
+
+    return tag
+
+
+_ITEM_TAGS = {
+    "message": "|message",
+    "function_call": "|function_call",
+    "function_call_output": "|output",
+    "custom_tool_call": "|custom_tool_call",
+    "custom_tool_call_output": "|output",
+    "local_shell_call": "|shell_call",
+    "local_shell_call_output": "|shell_output",
+    "shell_call": "|shell_call",
+    "shell_call_output": "|shell_output",
+    "apply_patch_call": "|apply_patch_call",
+    "apply_patch_call_output": "|shell_output",
+    "reasoning": "|reasoning",
+    "item_reference": "|item_reference",
+    "additional_tools": "|additional_tools",
+}
+
+
+def _tag_item(value: object) -> str:
+    """By the type; an item without one is what its other fields say."""
+    if not isinstance(value, dict):
+        return _UNKNOWN
+    match value.get("type"):
+        case str() as name:
+            return _ITEM_TAGS.get(name, _UNKNOWN)
+        case None if "role" in value:
+            return "|message"
+        case None if "id" in value:
+            return "|item_reference"
+        case _:
+            return _UNKNOWN
+
+
+def _tag_tool_name(value: object) -> str:
+    match value:
+        case {"type": "function" | "custom"}:
+            return "|name"
+        case {"type": "local_shell"}:
+            return "|local_shell"
+        case _:
+            return _UNKNOWN
+
+
+def _tag_choice(value: object) -> str:
+    match value:
+        case str():
+            return "|mode"
+        case {"type": "allowed_tools"}:
+            return "|allowed_tools"
+        case _:
+            return _tag_tool_name(value)
+
+
+def _text_as_part(value: object) -> object:
+    return [{"type": "input_text", "text": value}] if isinstance(value, str) else _require_list(value)
+
+
+def _text_as_message(value: object) -> object:
+    return [{"type": "message", "role": "user", "content": value}] if isinstance(value, str) else _require_list(value)
+
+
+def _require_list(value: object) -> object:
+    if not isinstance(value, list):
+        raise PydanticCustomError("text_or_list", "must be a string or an array")
+    return value
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+type Name = Annotated[str, Field(min_length=1)]
+
+
+class TextPart(_Model):
+    """Words of anyone."""
+
+    text: str
+
+
+class RefusalPart(_Model):
+    """Words with which the model refused."""
+
+    refusal: str
+
+
+class ImagePart(_Model):
+    """A picture: a ``data:`` URL, a URL that is never fetched, or an id that is unknown here."""
+
+    image_url: str | None = None
+
+
+class FilePart(_Model):
+    """A file by value (a ``data:`` URL), or by a URL or an id, which lead nowhere here."""
+
+    file_data: str | None = None
+    filename: str | None = None
+
+
+class UnknownPart(_Model):
+    """A content part that is no part of this schema."""
+
+    type: str
+
+
+def _tag_part(value: object) -> str:
+    match value:
+        case {"type": "input_text" | "output_text" | "text" | "summary_text" | "reasoning_text"}:
+            return "|text"
+        case {"type": "input_image" | "input_file" | "refusal" as name}:
+            return f"{_MARK}{name}"
+        case _:
+            return _UNKNOWN
+
+
+Part = Annotated[
+    Annotated[TextPart, Tag("|text")]
+    | Annotated[RefusalPart, Tag("|refusal")]
+    | Annotated[ImagePart, Tag("|input_image")]
+    | Annotated[FilePart, Tag("|input_file")]
+    | Annotated[UnknownPart, Tag(_UNKNOWN)],
+    Discriminator(_tag_part),
+]
+Content = Annotated[list[Part], FailFast(), BeforeValidator(_text_as_part)]
+
+
+class Message(_Model):
+    """What somebody said."""
+
+    role: str
+    content: Content
+
+
+class FunctionCall(_Model):
+    """The model's call of a function."""
+
+    call_id: str
+    name: Name
+    namespace: str | None = None
+    arguments: str | None = None
+    """JSON text."""
+
+
+class CustomToolCall(_Model):
+    """The model's call of a tool that takes free text."""
+
+    call_id: str
+    name: Name
+    namespace: str | None = None
+    input: str
+
+
+class CallOutput(_Model):
+    """What a function or a custom tool gave."""
+
+    call_id: str
+    output: Content | None = None
+
+
+class ShellCall(_Model):
+    """The model's command for the client's shell."""
+
+    type: str
+    call_id: str | None = None
+    id: str | None = None
+    action: dict[str, Any]
+
+
+class PatchCall(_Model):
+    """The model's change of a file, in the form of the tool that is built into OpenAI's models."""
+
+    call_id: str
+    operation: dict[str, Any]
+
+
+class ShellOutput(_Model):
+    """What came of either."""
+
+    call_id: str | None = None
+    id: str | None = None
+    output: object = None
+
+
+class Reasoning(_Model):
+    """The model's reasoning, as it was given to the client."""
+
+    summary: list[Part] | None = None
+    content: list[Part] | None = None
+    encrypted_content: str | None = None
+
+
+class ItemReference(_Model):
+    """Stands for an item of an earlier response."""
+
+    id: str
+
+
+class FunctionTool(_Model):
+    """A tool that takes a JSON object."""
+
+    name: Name
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class CustomTool(_Model):
+    """A tool that takes free text, in some grammar at times."""
+
+    name: Name
+    description: str | None = None
+    format: dict[str, Any] | None = None
+
+
+class LocalShellTool(_Model):
+    """The client's own shell."""
+
+
+class UnknownTool(_Model):
+    """A tool that is no part of this schema."""
+
+    type: str
+
+
+class NamespaceTool(_Model):
+    """Tools with a family name."""
+
+    name: Name
+    description: str | None = None
+    tools: Annotated[
+        list[
+            Annotated[
+                Annotated[FunctionTool, Tag("|function")]
+                | Annotated[CustomTool, Tag("|custom")]
+                | Annotated[UnknownTool, Tag(_UNKNOWN)],
+                Discriminator(_tag_by_type("function", "custom")),
+            ]
+        ],
+        FailFast(),
+    ]
+
+
+Tool = Annotated[
+    Annotated[FunctionTool, Tag("|function")]
+    | Annotated[CustomTool, Tag("|custom")]
+    | Annotated[LocalShellTool, Tag("|local_shell")]
+    | Annotated[NamespaceTool, Tag("|namespace")]
+    | Annotated[UnknownTool, Tag(_UNKNOWN)],
+    Discriminator(_tag_by_type("function", "custom", "local_shell", "namespace")),
+]
+Tools = Annotated[list[Tool], FailFast()]
+
+
+class AdditionalTools(_Model):
+    """More tools, from here on."""
+
+    tools: Tools
+
+
+class UnknownItem(_Model):
+    """An item that is no part of this schema."""
+
+    type: str
+
+
+Item = Annotated[
+    Annotated[Message, Tag("|message")]
+    | Annotated[FunctionCall, Tag("|function_call")]
+    | Annotated[CustomToolCall, Tag("|custom_tool_call")]
+    | Annotated[CallOutput, Tag("|output")]
+    | Annotated[ShellCall, Tag("|shell_call")]
+    | Annotated[PatchCall, Tag("|apply_patch_call")]
+    | Annotated[ShellOutput, Tag("|shell_output")]
+    | Annotated[Reasoning, Tag("|reasoning")]
+    | Annotated[ItemReference, Tag("|item_reference")]
+    | Annotated[AdditionalTools, Tag("|additional_tools")]
+    | Annotated[UnknownItem, Tag(_UNKNOWN)],
+    Discriminator(_tag_item),
+]
+
+
+class NameChoice(_Model):
+    """One tool: must be called as a tool choice, may be among allowed tools."""
+
+    name: Name
+    namespace: str | None = None
+
+
+class LocalShellChoice(_Model):
+    """The client's shell must be called, or may be."""
+
+
+class AllowedTools(_Model):
+    """Some of the request's tools, and whether one of them must be called."""
+
+    mode: Literal["auto", "required"]
+    tools: list[
+        Annotated[
+            Annotated[NameChoice, Tag("|name")]
+            | Annotated[LocalShellChoice, Tag("|local_shell")]
+            | Annotated[UnknownTool, Tag(_UNKNOWN)],
+            Discriminator(_tag_tool_name),
+        ]
+    ]
+
+
+ToolChoiceParam = Annotated[
+    Annotated[Literal["none", "auto", "required"], Tag("|mode")]
+    | Annotated[NameChoice, Tag("|name")]
+    | Annotated[LocalShellChoice, Tag("|local_shell")]
+    | Annotated[AllowedTools, Tag("|allowed_tools")]
+    | Annotated[UnknownTool, Tag(_UNKNOWN)],
+    Discriminator(_tag_choice),
+]
+
+
+class ResponsesBody(_Model):
+    """The whole request; fields typed ``object`` are only looked at if they happen to have a use."""
+
+    model: Name
+    input: Annotated[list[Item], FailFast(), BeforeValidator(_text_as_message)] | None = None
+    instructions: str | None = None
+    previous_response_id: str | None = None
+    store: bool | None = None
+    stream: bool | None = None
+    tools: Tools | None = None
+    tool_choice: ToolChoiceParam | None = None
+    parallel_tool_calls: bool | None = None
+    max_output_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    background: bool | None = None
+    include: object = None
+    reasoning: object = None
+    text: object = None
+    metadata: object = None
+    client_metadata: object = None
+    prompt_cache_key: object = None
+    prompt: object = None
+    conversation: object = None
+    top_logprobs: object = None
+
+
+def parse_responses_body(value: JSONObject) -> ResponsesBody:
+    """The fields of a request.
+
+    Raises:
+        InvalidRequestError: A field is missing or of the wrong type; names the first one.
+    """
+    try:
+        return ResponsesBody.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        message = _PHRASES.get(first["type"], first["msg"])
+        raise InvalidRequestError(f"{message}.", path=_render_path(first["loc"])) from None
+
+
+def parse_object(body: bytes) -> JSONObject:
+    """The JSON object that the bytes of a request are.
+
+    Raises:
+        InvalidRequestError: Not JSON, or no object.
+    """
+    try:
+        value = parse_json(body)
+    except InvalidJSONError as error:
+        raise InvalidRequestError(f"The request body is not valid JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise InvalidRequestError("The request body must be a JSON object.")
+    return value
+
+
+def _render_path(loc: tuple[int | str, ...]) -> str:
+    path = ""
+    for step in loc:
+        match step:
+            case int():
+                path += f"[{step}]"
+            case _ if not step.startswith(_MARK):
+                path += f".{step}" if path else step
+            case _:
+                pass
+    return path
