@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import httpx
 from quart import Response, request
@@ -35,11 +36,16 @@ from kiro2api.routes.health import build_health_routes
 from kiro2api.routes.life import Lives, LivingConnection, LivingRequest, get_life
 from kiro2api.routes.messages import build_messages_routes
 from kiro2api.routes.models import build_models_routes
+from kiro2api.routes.responses import build_responses_routes
 from kiro2api.routes.service import Log, Service
+from kiro2api.routes.sidetraffic import build_side_routes, drop_doubled_prefix, is_open
 from kiro2api.routes.streaming import InternalError
 from kiro2api.supervision import Health, supervise
 from kiro2api.upstream import Silence, Upstream
 from kiro2api.watchdog import LoopWatchdog
+
+if TYPE_CHECKING:
+    from hypercorn.typing import HTTPScope
 
 MINUTE = 60.0
 IDLE_CONNECTIONS = 64
@@ -162,11 +168,13 @@ def _build_app(settings: Settings, service: Service) -> QuartTrio:
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = bool(settings.cors_origins)
     app.url_map.merge_slashes = False  # the framework's redirect would send a browser's page, to wherever Host says
     app.request_class = LivingRequest
-    app.asgi_http_class = partial(LivingConnection, service.lives)  # type: ignore[assignment]  # it is only ever called
+    app.asgi_http_class = partial(_build_connection, service)  # type: ignore[assignment]  # it is only ever called
     app.register_blueprint(build_messages_routes(service))
     app.register_blueprint(build_completions_routes(service))
+    app.register_blueprint(build_responses_routes(service))
     app.register_blueprint(build_models_routes(service))
     app.register_blueprint(build_health_routes(service))
+    app.register_blueprint(build_side_routes())
     if service.admin_key is not None:
         app.register_blueprint(build_admin_routes(service))
     _add_guard(app, service)
@@ -176,10 +184,15 @@ def _build_app(settings: Settings, service: Service) -> QuartTrio:
     return app
 
 
+def _build_connection(service: Service, app: QuartTrio, scope: "HTTPScope") -> LivingConnection:
+    return LivingConnection(service.lives, app, drop_doubled_prefix(scope))
+
+
 def _add_guard(app: QuartTrio, service: Service) -> None:
     @app.before_request
     async def check_key() -> None:
-        check_access(request, client_key=service.client_key, admin_key=service.admin_key)
+        if not is_open(request):
+            check_access(request, client_key=service.client_key, admin_key=service.admin_key)
 
     @app.after_request
     async def name_request(response: Response) -> Response:

@@ -45,7 +45,7 @@ DEMO_DELAY = 0.03
 DEMO_KEEP = 16
 """Requests that the simulated Kiro remembers: an agent's are some hundred kilobytes each, and nobody asks for them."""
 
-_DESCRIPTION = "Anthropic Messages and OpenAI Chat Completions in front of AWS CodeWhisperer / Kiro."
+_DESCRIPTION = "Anthropic Messages, OpenAI Chat Completions and Responses in front of AWS CodeWhisperer / Kiro."
 _EPILOG = "Settings come from the environment and from .env; .env.example lists them all."
 
 
