@@ -97,18 +97,17 @@ class CredentialBroker:
         self._surveyor = surveyor
         self._pool = CredentialPool(credentials, jitter=clocks.jitter, rule=rule)
         self._news = News()
-        renewal = RenewalTools(
-            trade=wire.trade,
-            reread=files.reread,
-            write_back=files.write_back,
-            store=store,
-            wall=clocks.wall,
-            log=log,
-            has_replicas=has_replicas,
-            hold_patience=hold_patience,
-        )
         self._tools = ActorTools(
-            renewal=renewal,
+            renewal=RenewalTools(
+                trade=wire.trade,
+                reread=files.reread,
+                write_back=files.write_back,
+                store=store,
+                wall=clocks.wall,
+                log=log,
+                has_replicas=has_replicas,
+                hold_patience=hold_patience,
+            ),
             find_profile=self._find_profile,
             pool=self._pool,
             now=clocks.now,

@@ -3,12 +3,11 @@
 What a client said is never left out: a part that has no place in a :class:`Conversation` is an error that names it.
 """
 
-import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
+from kiro2api.protocol.attachments import read_text_file
 from kiro2api.protocol.conversation import (
     AssistantBlock,
     AssistantTurn,
@@ -30,9 +29,6 @@ from kiro2api.protocol.images import (
 from kiro2api.protocol.jsontext import InvalidJSONError, JSONObject, parse_json
 from kiro2api.protocol.openai import schema
 from kiro2api.protocol.openai.tools import CUSTOM_INPUT, MAX_QUOTED_CHARS
-
-TEXT_MEDIA_TYPES = ("text/", "application/json")
-"""How the media type of a file begins that can be handed to the model as text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +141,7 @@ class _Reader:
                         )
                     blocks.append(self._read_image(part, part_path))
                 case schema.FilePart():
-                    blocks.append(_read_file(part, part_path))
+                    blocks.append(read_text_file(part.file.file_data, part.file.filename, path=f"{part_path}.file"))
                 case _:
                     raise _unsupported(part, part_path)
         return blocks
@@ -219,25 +215,6 @@ def _read_texts(parts: Sequence[schema.Part], path: str) -> list[Text]:
             case _:
                 raise _unsupported(part, f"{path}.content[{index}]")
     return texts
-
-
-def _read_file(part: schema.FilePart, path: str) -> Text:
-    path = f"{path}.file"
-    try:
-        media_type, data = parse_data_url(part.file.file_data or "")
-    except ImageError:
-        message = "only files by value are accepted; send a data: URL with base64 in file_data."
-        raise InvalidRequestError(message, path=path) from None
-    if media_type is None or not media_type.startswith(TEXT_MEDIA_TYPES):
-        kind = media_type[:MAX_QUOTED_CHARS] if media_type else "files without a type"
-        message = f"only text files are supported, not {kind}."
-        raise InvalidRequestError(message, path=path)
-    try:
-        text = base64.b64decode(data, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        raise InvalidRequestError("the file is not UTF-8 text in base64.", path=path) from None
-    name = part.file.filename
-    return Text(text=f"{name}:\n{text}" if name else text)
 
 
 def _unsupported(

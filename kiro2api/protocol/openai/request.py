@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kiro2api.protocol.conversation import Conversation, ThinkingChoice
+from kiro2api.protocol.efforts import read_effort
 from kiro2api.protocol.errors import InvalidRequestError
 from kiro2api.protocol.openai.messages import parse_messages
-from kiro2api.protocol.openai.reasoning import read_effort
 from kiro2api.protocol.openai.schema import ChatBody, parse_chat_body
 from kiro2api.protocol.openai.tools import parse_tools
 

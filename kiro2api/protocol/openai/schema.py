@@ -16,30 +16,12 @@ from pydantic import (
     FailFast,
     Field,
     Tag,
-    ValidationError,
 )
 from pydantic_core import PydanticCustomError
 
-from kiro2api.protocol.errors import InvalidRequestError
-from kiro2api.protocol.jsontext import InvalidJSONError, parse_json
+from kiro2api.protocol.bodies import MARK, parse_object, read_fields
 
-_MARK = "|"
-"""Begins every tag; no field of the schema begins so."""
 _UNKNOWN = "|unknown"
-
-_PHRASES = {
-    "missing": "is required",
-    "model_type": "must be an object",
-    "dict_type": "must be an object",
-    "list_type": "must be an array",
-    "string_type": "must be a string",
-    "bool_type": "must be true or false",
-    "int_type": "must be a whole number",
-    "float_type": "must be a number",
-    "too_short": "must not be empty",
-    "string_too_short": "must not be empty",
-}
-"""Pydantic's error types whose own words speak of Python."""
 
 
 def _tag_by_type(*known: str) -> Callable[[object], str]:
@@ -47,7 +29,7 @@ def _tag_by_type(*known: str) -> Callable[[object], str]:
         name = value.get("type") if isinstance(value, dict) else None
         if name is None and isinstance(value, dict) and "function" in value:
             name = "function"
-        return f"{_MARK}{name}" if name in known else _UNKNOWN
+        return f"{MARK}{name}" if name in known else _UNKNOWN
 
     return tag
 
@@ -57,7 +39,7 @@ def _tag_by_role(value: object) -> str:
         case {"role": "system" | "developer"}:
             return "|system"
         case {"role": "user" | "assistant" | "tool" | "function" as role}:
-            return f"{_MARK}{role}"
+            return f"{MARK}{role}"
         case _:
             return _UNKNOWN
 
@@ -67,7 +49,7 @@ def _tag_choice(value: object) -> str:
         case str():
             return "|mode"
         case {"type": "function" | "custom" | "allowed_tools" as name}:
-            return f"{_MARK}{name}"
+            return f"{MARK}{name}"
         case _:
             return _UNKNOWN
 
@@ -390,28 +372,4 @@ def parse_chat_body(body: bytes) -> ChatBody:
     Raises:
         InvalidRequestError: Not JSON, no object, or a field is missing or of the wrong type; names the first one.
     """
-    try:
-        value = parse_json(body)
-    except InvalidJSONError as error:
-        raise InvalidRequestError(f"The request body is not valid JSON: {error}.") from None
-    if not isinstance(value, dict):
-        raise InvalidRequestError("The request body must be a JSON object.")
-    try:
-        return ChatBody.model_validate(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        message = _PHRASES.get(first["type"], first["msg"])
-        raise InvalidRequestError(f"{message}.", path=_render_path(first["loc"])) from None
-
-
-def _render_path(loc: tuple[int | str, ...]) -> str:
-    path = ""
-    for step in loc:
-        match step:
-            case int():
-                path += f"[{step}]"
-            case _ if not step.startswith(_MARK):
-                path += f".{step}" if path else step
-            case _:
-                pass
-    return path
+    return read_fields(ChatBody, parse_object(body))

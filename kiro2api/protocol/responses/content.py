@@ -3,11 +3,10 @@
 What a client said is never left out: a part that has no place in a conversation is an error that names it.
 """
 
-import base64
-import binascii
 from collections.abc import Sequence
 from typing import assert_never
 
+from kiro2api.protocol.attachments import read_text_file
 from kiro2api.protocol.conversation import Image, Text
 from kiro2api.protocol.errors import InvalidRequestError
 from kiro2api.protocol.images import MAX_IMAGES_PER_MESSAGE, ImageError, parse_data_url, read_image
@@ -15,8 +14,6 @@ from kiro2api.protocol.responses import schema
 
 MAX_QUOTED_CHARS = 40
 """A client's word goes into an error or the log no longer than this."""
-TEXT_MEDIA_TYPES = ("text/", "application/json")
-"""How the media type of a file begins that can be handed to the model as text."""
 
 type _UnreadablePart = schema.RefusalPart | schema.ImagePart | schema.FilePart | schema.UnknownPart
 
@@ -42,7 +39,7 @@ def read_parts(parts: Sequence[schema.Part], path: str, repairs: list[str]) -> l
                     )
                 blocks.append(_read_image(part, part_path, repairs))
             case schema.FilePart():
-                blocks.append(_read_file(part, part_path))
+                blocks.append(read_text_file(part.file_data, part.filename, path=f"{part_path}.file_data"))
             case schema.RefusalPart() | schema.UnknownPart():
                 raise _unsupported(part, part_path)
             case _:
@@ -80,23 +77,6 @@ def _read_image(part: schema.ImagePart, path: str, repairs: list[str]) -> Image:
     if checked.corrected:
         repairs.append("corrected_image_type")
     return Image(format=checked.format, data=checked.data)
-
-
-def _read_file(part: schema.FilePart, path: str) -> Text:
-    path = f"{path}.file_data"
-    try:
-        media_type, data = parse_data_url(part.file_data or "")
-    except ImageError:
-        message = "only files by value are accepted; send a data: URL with base64 in file_data."
-        raise InvalidRequestError(message, path=path) from None
-    if media_type is None or not media_type.startswith(TEXT_MEDIA_TYPES):
-        kind = media_type[:MAX_QUOTED_CHARS] if media_type else "files without a type"
-        raise InvalidRequestError(f"only text files are supported, not {kind}.", path=path)
-    try:
-        text = base64.b64decode(data, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        raise InvalidRequestError("the file is not UTF-8 text in base64.", path=path) from None
-    return Text(text=f"{part.filename}:\n{text}" if part.filename else text)
 
 
 def _unsupported(part: _UnreadablePart, path: str) -> InvalidRequestError:

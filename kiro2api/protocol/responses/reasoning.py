@@ -1,4 +1,4 @@
-"""The model's reasoning: how much of it a client wants, and its way to the client and back.
+"""The model's reasoning on its way to the client and back.
 
 Only the upstream can read what it signed or enciphered. A client gets that as ``encrypted_content``, marked, and sends
 it back as it is; what bears no mark of ours was made by another service, and would be refused as a forgery.
@@ -7,23 +7,11 @@ it back as it is; what bears no mark of ours was made by another service, and wo
 from collections.abc import Sequence
 from typing import Final, assert_never
 
-from kiro2api.protocol.conversation import Effort, RedactedThinking, Thinking, ThinkingChoice, ThinkingMode
+from kiro2api.protocol.conversation import RedactedThinking, Thinking
 from kiro2api.protocol.responses import schema
 
 SIGNATURE_MARK: Final = "kiro.signature."
 REDACTED_MARK: Final = "kiro.redacted."
-
-_OFF = frozenset({"none", "minimal"})
-
-
-def read_effort(effort: object) -> ThinkingChoice | None:
-    """What a reasoning effort asks for, ``None`` (or ``null``) being nothing; ``None`` if it is not understood."""
-    if effort is None:
-        return ThinkingChoice()
-    if isinstance(effort, str) and effort in _OFF:
-        return ThinkingChoice(mode=ThinkingMode.OFF)
-    known = next((known for known in Effort if known.value == effort), None)
-    return None if known is None else ThinkingChoice(mode=ThinkingMode.ADAPTIVE, effort=known)
 
 
 def build_encrypted_content(block: Thinking | RedactedThinking) -> str | None:

@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from kiro2api.protocol.bodies import parse_object
 from kiro2api.protocol.conversation import AssistantBlock, Conversation, ThinkingChoice
+from kiro2api.protocol.efforts import read_effort
 from kiro2api.protocol.errors import InvalidRequestError
 from kiro2api.protocol.jsontext import JSON, JSONObject
 from kiro2api.protocol.responses.items import History, list_references, parse_items
-from kiro2api.protocol.responses.reasoning import read_effort
-from kiro2api.protocol.responses.schema import ResponsesBody, parse_object, parse_responses_body
+from kiro2api.protocol.responses.schema import ResponsesBody, parse_responses_body
 from kiro2api.protocol.responses.tools import ToolForm, parse_tools
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")

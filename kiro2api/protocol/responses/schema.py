@@ -16,35 +16,19 @@ from pydantic import (
     FailFast,
     Field,
     Tag,
-    ValidationError,
 )
 from pydantic_core import PydanticCustomError
 
-from kiro2api.protocol.errors import InvalidRequestError
-from kiro2api.protocol.jsontext import InvalidJSONError, JSONObject, parse_json
+from kiro2api.protocol.bodies import MARK, read_fields
+from kiro2api.protocol.jsontext import JSONObject
 
-_MARK = "|"
-"""Begins every tag; no field of the schema begins so."""
 _UNKNOWN = "|unknown"
-
-_PHRASES = {
-    "missing": "is required",
-    "model_type": "must be an object",
-    "dict_type": "must be an object",
-    "list_type": "must be an array",
-    "string_type": "must be a string",
-    "bool_type": "must be true or false",
-    "int_type": "must be a whole number",
-    "float_type": "must be a number",
-    "string_too_short": "must not be empty",
-}
-"""Pydantic's error types whose own words speak of Python."""
 
 
 def _tag_by_type(*known: str) -> Callable[[object], str]:
     def tag(value: object) -> str:
         name = value.get("type") if isinstance(value, dict) else None
-        return f"{_MARK}{name}" if name in known else _UNKNOWN
+        return f"{MARK}{name}" if name in known else _UNKNOWN
 
     return tag
 
@@ -159,7 +143,7 @@ def _tag_part(value: object) -> str:
         case {"type": "input_text" | "output_text" | "text" | "summary_text" | "reasoning_text"}:
             return "|text"
         case {"type": "input_image" | "input_file" | "refusal" as name}:
-            return f"{_MARK}{name}"
+            return f"{MARK}{name}"
         case _:
             return _UNKNOWN
 
@@ -397,37 +381,4 @@ def parse_responses_body(value: JSONObject) -> ResponsesBody:
     Raises:
         InvalidRequestError: A field is missing or of the wrong type; names the first one.
     """
-    try:
-        return ResponsesBody.model_validate(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        message = _PHRASES.get(first["type"], first["msg"])
-        raise InvalidRequestError(f"{message}.", path=_render_path(first["loc"])) from None
-
-
-def parse_object(body: bytes) -> JSONObject:
-    """The JSON object that the bytes of a request are.
-
-    Raises:
-        InvalidRequestError: Not JSON, or no object.
-    """
-    try:
-        value = parse_json(body)
-    except InvalidJSONError as error:
-        raise InvalidRequestError(f"The request body is not valid JSON: {error}.") from None
-    if not isinstance(value, dict):
-        raise InvalidRequestError("The request body must be a JSON object.")
-    return value
-
-
-def _render_path(loc: tuple[int | str, ...]) -> str:
-    path = ""
-    for step in loc:
-        match step:
-            case int():
-                path += f"[{step}]"
-            case _ if not step.startswith(_MARK):
-                path += f".{step}" if path else step
-            case _:
-                pass
-    return path
+    return read_fields(ResponsesBody, value)

@@ -2,10 +2,11 @@
 
 import pytest
 
+from kiro2api.protocol.bodies import parse_object
 from kiro2api.protocol.errors import InvalidRequestError
 from kiro2api.protocol.jsontext import JSON, JSONObject, encode_json
 from kiro2api.protocol.responses import schema
-from kiro2api.protocol.responses.schema import parse_object, parse_responses_body
+from kiro2api.protocol.responses.schema import parse_responses_body
 
 
 def parse(**fields: JSON) -> schema.ResponsesBody:

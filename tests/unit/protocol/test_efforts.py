@@ -5,7 +5,7 @@ import json
 import pytest
 
 from kiro2api.protocol.conversation import Effort, ThinkingChoice, ThinkingMode
-from kiro2api.protocol.openai.reasoning import read_effort
+from kiro2api.protocol.efforts import read_effort
 from kiro2api.protocol.openai.request import parse_chat_request
 
 
