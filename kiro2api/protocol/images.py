@@ -1,30 +1,22 @@
-"""Pictures in requests: base64 text checked, its format told from its first bytes.
+"""Pictures as far as their first bytes tell: the format, and the size in pixels.
 
-Nothing is ever fetched and no pixel is ever decoded: length, alphabet and the first bytes are all
-that is looked at, so neither a URL nor a picture that unpacks to gigabytes can do harm. Errors name
-no path: the caller knows where the picture stands.
+No pixel is ever decoded here, so that a picture that unpacks to gigabytes can do no harm.
 """
 
 import base64
 import enum
-from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Final
 
-MAX_IMAGE_BYTES = 10_000_000
+MAX_IMAGE_BYTES: Final = 10_000_000
 """Decoded size; the upstream's model allows its ``ImageSourceBytesBlob`` 1 to 10,000,000 bytes."""
-MAX_IMAGES_PER_MESSAGE = 10
-"""The upstream's model allows its ``ImageBlocks`` this many members."""
+MAX_PIXELS: Final = 50_000_000
+"""Of a picture that is decoded: what the cameras of phones take at most. Four bytes each, it fills 200 MB."""
+SIGNATURE_BYTES: Final = 12
+"""Hold the longest signature, WebP's."""
+MAX_SEGMENTS: Final = 512
+"""Of a JPEG, before the one that has the size: some 30 MB of colour profiles and notes."""
 
-_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-_WHITE_SPACE = b" \t\r\n"
-_PIECE_CHARS = 65_536
-"""Of a text that are looked at in one call: other threads of the process run between two calls, not within one."""
-_SIGNATURE_CHARS = 16
-"""Base64 characters of the 12 bytes that hold the longest signature, WebP's."""
-_PERCENT_ESCAPES = (
-    ("%2B", "+"), ("%2b", "+"), ("%2F", "/"), ("%2f", "/"), ("%3D", "="), ("%3d", "="),
-)  # fmt: skip
-_FOREIGN_SIGNATURES = (
+_FOREIGN_SIGNATURES: Final = (
     (b"BM", "BMP"),
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
@@ -32,6 +24,11 @@ _FOREIGN_SIGNATURES = (
     (b"<svg", "SVG"),
     (b"<?xml", "SVG"),
 )
+_START_OF_SCAN: Final = 0xDA
+_BARE_MARKERS: Final = frozenset({0x01, *range(0xD0, 0xD9)})
+"""Of JPEG: no length and no content follow them."""
+_NO_FRAMES: Final = frozenset({0xC4, 0xC8, 0xCC})
+"""Between the markers of frames, but tables."""
 
 
 class ImageFormat(enum.Enum):
@@ -43,95 +40,8 @@ class ImageFormat(enum.Enum):
     WEBP = "webp"
 
 
-class ImageError(ValueError):
-    """This is no picture that the upstream takes; the text tells the person at the client why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedImage:
-    """A picture that the upstream takes."""
-
-    format: ImageFormat
-    data: str
-    """Standard base64 with padding, without white space."""
-    corrected: bool
-    """Whether the client had declared another type than the bytes have."""
-
-
-def read_image(data: str, *, declared: str | None) -> CheckedImage:
-    """The picture whose base64 text is ``data``.
-
-    White space is taken out and missing padding put back.
-
-    Args:
-        data: Base64 text in the standard alphabet, without a ``data:`` prefix.
-        declared: The media type that the client names, if any; ``image/jpg`` is JPEG too.
-
-    Raises:
-        ImageError: Not base64, empty, too large, or of a format that the upstream does not know.
-    """
-    padded, size = _read_base64(data)
-    if size == 0:
-        raise ImageError("the image is empty")
-    if size > MAX_IMAGE_BYTES:
-        raise ImageError(f"the image has {size} bytes; at most {MAX_IMAGE_BYTES} are possible")
-    image_format = _tell_format(base64.b64decode(padded[:_SIGNATURE_CHARS]))
-    corrected = declared is not None and _normalize_media_type(declared) != image_format.value
-    return CheckedImage(format=image_format, data=padded, corrected=corrected)
-
-
-def parse_data_url(url: str) -> tuple[str | None, str]:
-    """The media type of a ``data:`` URL, ``None`` if there is none, and its base64 text.
-
-    The media type comes in lower case. Its parameters are left out; percent-escapes of ``+``,
-    ``/`` and ``=`` are undone.
-
-    Raises:
-        ImageError: Another scheme, no comma, or data that is not said to be base64.
-    """
-    if url[:5].lower() != "data:":
-        raise ImageError("send the image as base64 data (data:image/png;base64,...): URLs are never fetched")
-    comma = url.find(",")
-    media_type, *parameters = (part.strip().lower() for part in url[5 : max(comma, 5)].split(";"))
-    if "base64" not in parameters[-1:]:
-        raise ImageError("a data URL must have the form data:<media type>;base64,<data>")
-    data = url[comma + 1 :]
-    if "%" in data:
-        for escape, char in _PERCENT_ESCAPES:
-            data = data.replace(escape, char)
-    return media_type or None, data
-
-
-def _read_base64(data: str) -> tuple[str, int]:
-    """``data`` without white space and with its padding, and how many bytes it stands for."""
-    strays = _list_strays(data)
-    padding = strays.translate(None, _WHITE_SPACE)
-    if len(padding) < len(strays):
-        data = "".join(piece.translate(None, _WHITE_SPACE).decode() for piece in _cut(data))
-    if padding not in {b"", b"=", b"=="} or not data.endswith(padding.decode()):
-        raise ImageError("the image is not valid base64")
-    digit_count = len(data) - len(padding)
-    missing = -digit_count % 4
-    if missing == 3 or len(padding) not in {0, missing}:  # noqa: PLR2004  one digit holds 6 bits, no byte
-        raise ImageError("the image is not valid base64: it is cut off or wrongly padded")
-    if not padding and missing:
-        data += "=" * missing
-    return data, digit_count * 3 // 4
-
-
-def _list_strays(data: str) -> bytes:
-    """What of ``data`` is no digit of base64."""
-    return b"".join(piece.translate(None, _ALPHABET) for piece in _cut(data))
-
-
-def _cut(data: str) -> Iterator[bytes]:
-    if not data.isascii():
-        raise ImageError("the image is not valid base64")
-    for start in range(0, len(data), _PIECE_CHARS):
-        yield data[start : start + _PIECE_CHARS].encode()
-
-
-def _tell_format(head: bytes) -> ImageFormat:
+def tell_format(head: bytes) -> ImageFormat | None:
+    """The format of the picture that begins with ``head``, its first :data:`SIGNATURE_BYTES`; ``None`` if foreign."""
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return ImageFormat.PNG
     if head.startswith(b"\xff\xd8\xff"):
@@ -140,11 +50,88 @@ def _tell_format(head: bytes) -> ImageFormat:
         return ImageFormat.GIF
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return ImageFormat.WEBP
-    foreign = next((name for magic, name in _FOREIGN_SIGNATURES if head.startswith(magic)), None)
-    found = f"{foreign} images are not supported" if foreign else "the data is no known image"
-    raise ImageError(f"{found}; send PNG, JPEG, GIF or WebP")
+    return None
 
 
-def _normalize_media_type(declared: str) -> str:
-    subtype = declared.partition(";")[0].strip().lower().removeprefix("image/")
-    return "jpeg" if subtype == "jpg" else subtype
+def name_foreign_format(head: bytes) -> str | None:
+    """The name of a format that the upstream does not know; ``None`` if nobody knows it here either."""
+    if head[4:8] == b"ftyp":
+        return "HEIC and AVIF"
+    return next((name for magic, name in _FOREIGN_SIGNATURES if head.startswith(magic)), None)
+
+
+def measure_image(data: str) -> tuple[int, int] | None:
+    """Width and height in pixels of the picture whose base64 text is ``data``, as its head has them.
+
+    ``None`` for what is no PNG, JPEG, GIF, WebP or BMP, is cut off before its size, or has none. Only a few bytes are
+    decoded, however long the text is.
+    """
+    try:
+        head = _decode(data, 0, 30)
+        size = _measure(data, head)
+    except ValueError:  # no base64
+        return None
+    return size if size is not None and all(size) else None
+
+
+def _measure(data: str, head: bytes) -> tuple[int, int] | None:
+    if name_foreign_format(head) == "BMP":
+        return _measure_bmp(head)
+    match tell_format(head):
+        case ImageFormat.PNG if len(head) >= 24:  # noqa: PLR2004  where the size ends
+            return int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
+        case ImageFormat.GIF if len(head) >= 10:  # noqa: PLR2004  the same
+            return int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
+        case ImageFormat.WEBP if len(head) >= 30:  # noqa: PLR2004  the same
+            return _measure_webp(head)
+        case ImageFormat.JPEG:
+            return _measure_jpeg(data)
+        case _:
+            return None
+
+
+def _measure_bmp(head: bytes) -> tuple[int, int] | None:
+    if len(head) < 26:  # noqa: PLR2004  the size ends there, or before
+        return None
+    if int.from_bytes(head[14:18], "little") == 12:  # noqa: PLR2004  the length of the oldest header
+        return int.from_bytes(head[18:20], "little"), int.from_bytes(head[20:22], "little")
+    # A negative height means that the rows come from top to bottom.
+    return int.from_bytes(head[18:22], "little"), abs(int.from_bytes(head[22:26], "little", signed=True))
+
+
+def _measure_webp(head: bytes) -> tuple[int, int] | None:
+    match head[12:16]:
+        case b"VP8X":
+            return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
+        case b"VP8L":
+            bits = int.from_bytes(head[21:25], "little")
+            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        case b"VP8 ":
+            return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
+        case _:
+            return None
+
+
+def _measure_jpeg(data: str) -> tuple[int, int] | None:
+    """What the first frame says; it stands behind any number of other segments."""
+    place = 2
+    for _ in range(MAX_SEGMENTS):
+        segment = _decode(data, place, 9)
+        if len(segment) < 9 or segment[0] != 0xFF or segment[1] == _START_OF_SCAN:  # noqa: PLR2004  begins each
+            return None
+        marker = segment[1]
+        if 0xC0 <= marker <= 0xCF and marker not in _NO_FRAMES:  # noqa: PLR2004  frames of all kinds
+            return int.from_bytes(segment[7:9]), int.from_bytes(segment[5:7])
+        if marker == 0xFF:  # noqa: PLR2004  one of any number that fill up
+            place += 1
+        elif marker in _BARE_MARKERS:
+            place += 2
+        else:
+            place += 2 + int.from_bytes(segment[2:4])
+    return None
+
+
+def _decode(data: str, start: int, size: int) -> bytes:
+    """``size`` bytes from ``start`` of what ``data`` stands for, or as many as there are."""
+    digits = data[start // 3 * 4 : -(-(start + size) // 3) * 4]
+    return base64.b64decode(digits)[start % 3 :][:size]

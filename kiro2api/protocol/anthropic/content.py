@@ -29,6 +29,7 @@ from kiro2api.protocol.anthropic.schema import (
     ToolResultBlock,
     ToolUseBlock,
 )
+from kiro2api.protocol.attachments import AttachmentReader
 from kiro2api.protocol.conversation import (
     AssistantBlock,
     Image,
@@ -40,7 +41,6 @@ from kiro2api.protocol.conversation import (
     UserBlock,
 )
 from kiro2api.protocol.errors import InvalidRequestError
-from kiro2api.protocol.images import MAX_IMAGES_PER_MESSAGE, ImageError, read_image
 
 MAX_TYPE_CHARS = 64
 """How much of a client's type name goes into an error or a note: enough for every real one."""
@@ -56,28 +56,28 @@ _SPOKEN_KEYS = (
 class ContentReader:
     """Reads the blocks of one request.
 
+    Args:
+        attachments: Reads the request's pictures and documents.
+
     Attributes:
         repairs: Names of what was changed or left out on the way, in order, with repetitions.
     """
 
-    def __init__(self) -> None:
-        self.repairs: list[str] = []
+    def __init__(self, attachments: AttachmentReader) -> None:
+        self._attachments = attachments
+        self.repairs = attachments.repairs
 
     def read_user(self, content: str | Sequence[AnyBlock], path: str) -> tuple[UserBlock, ...]:
         """The blocks of a user message.
 
         Raises:
-            InvalidRequestError: A block that cannot be here or cannot be served, or too many images.
+            InvalidRequestError: A block that cannot be here or cannot be served.
         """
         if isinstance(content, str):
             return _texts(content)
         blocks: list[UserBlock] = []
         for index, block in enumerate(content):
             blocks.extend(self._read_user_block(block, f"{path}[{index}]"))
-        # Those of tool results are the agent's doing: refusing them would end its session for good.
-        count = sum(isinstance(block, Image) for block in blocks)
-        if count > MAX_IMAGES_PER_MESSAGE:
-            raise InvalidRequestError(f"{count} images; a message can hold at most {MAX_IMAGES_PER_MESSAGE}", path=path)
         return tuple(blocks)
 
     def read_assistant(self, content: str | Sequence[AnyBlock], path: str) -> tuple[AssistantBlock, ...]:
@@ -145,22 +145,16 @@ class ContentReader:
             case _:
                 raise _misplaced(block, path, place)
 
-    def _read_image(self, block: ImageBlock, path: str) -> Image:
+    def _read_image(self, block: ImageBlock, path: str) -> Image | Text:
         match block.source:
             case Base64Source(data=data, media_type=media_type):
-                try:
-                    image = read_image(data, declared=media_type)
-                except ImageError as error:
-                    raise InvalidRequestError(str(error), path=f"{path}.source.data") from None
+                return self._attachments.read_image(data, declared=media_type, path=f"{path}.source.data")
             case source:
                 raise InvalidRequestError(
                     f"image sources of type '{clip(source.type)}' are not supported: send the image "
                     "as base64 data, as nothing is ever fetched",
                     path=f"{path}.source",
                 )
-        if image.corrected:
-            self.repairs.append("corrected_image_type")
-        return Image(format=image.format, data=image.data)
 
     def _read_document(self, block: DocumentBlock, path: str) -> tuple[Text | Image, ...]:
         head = [f"Document: {block.title}"] if block.title else []
@@ -169,6 +163,9 @@ class ContentReader:
         match block.source:
             case TextSource(data=data) | ContentSource(content=str(data)):
                 return _texts("\n".join((*head, data)))
+            case Base64Source(data=data, media_type=media_type):
+                place = f"{path}.source.data"
+                return (self._attachments.read_document(data, declared=media_type, heading=head, path=place),)
             case ContentSource(content=list(parts)):
                 read: list[Text | Image] = [*_texts("\n".join(head))]
                 for index, part in enumerate(parts):
@@ -224,13 +221,9 @@ def _misplaced(block: Block, path: str, place: str) -> InvalidRequestError:
 
 
 def _refuse_document(source: Source, path: str) -> InvalidRequestError:
-    if source.type == "base64":
-        return InvalidRequestError(
-            "PDF documents are not supported yet; send the text as a source of type 'text'", path=path
-        )
     return InvalidRequestError(
-        f"document sources of type '{clip(source.type)}' are not supported: send the document as text, "
-        "as nothing is ever fetched",
+        f"document sources of type '{clip(source.type)}' are not supported: send the document as base64 data "
+        "or as text, as nothing is ever fetched",
         path=path,
     )
 

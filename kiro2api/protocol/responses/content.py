@@ -6,10 +6,9 @@ What a client said is never left out: a part that has no place in a conversation
 from collections.abc import Sequence
 from typing import assert_never
 
-from kiro2api.protocol.attachments import read_text_file
+from kiro2api.protocol.attachments import AttachmentReader
 from kiro2api.protocol.conversation import Image, Text
 from kiro2api.protocol.errors import InvalidRequestError
-from kiro2api.protocol.images import MAX_IMAGES_PER_MESSAGE, ImageError, parse_data_url, read_image
 from kiro2api.protocol.responses import schema
 
 MAX_QUOTED_CHARS = 40
@@ -18,28 +17,22 @@ MAX_QUOTED_CHARS = 40
 type _UnreadablePart = schema.RefusalPart | schema.ImagePart | schema.FilePart | schema.UnknownPart
 
 
-def read_parts(parts: Sequence[schema.Part], path: str, repairs: list[str]) -> list[Text | Image]:
+def read_parts(parts: Sequence[schema.Part], path: str, attachments: AttachmentReader) -> list[Text | Image]:
     """The blocks of what a user or a tool said; empty texts stay in.
 
     Raises:
-        InvalidRequestError: A part is unknown, too many, or not by value.
+        InvalidRequestError: A part is unknown, or not by value, or not what it is said to be.
     """
     blocks: list[Text | Image] = []
-    image_count = 0
     for index, part in enumerate(parts):
         part_path = f"{path}[{index}]"
         match part:
             case schema.TextPart():
                 blocks.append(Text(text=part.text))
             case schema.ImagePart():
-                image_count += 1
-                if image_count > MAX_IMAGES_PER_MESSAGE:
-                    raise InvalidRequestError(
-                        f"an item may hold {MAX_IMAGES_PER_MESSAGE} images at most.", path=part_path
-                    )
-                blocks.append(_read_image(part, part_path, repairs))
+                blocks.append(_read_image(part, f"{part_path}.image_url", attachments))
             case schema.FilePart():
-                blocks.append(read_text_file(part.file_data, part.filename, path=f"{part_path}.file_data"))
+                blocks.append(attachments.read_file(part.file_data, part.filename, path=f"{part_path}.file_data"))
             case schema.RefusalPart() | schema.UnknownPart():
                 raise _unsupported(part, part_path)
             case _:
@@ -65,18 +58,10 @@ def read_texts(parts: Sequence[schema.Part], path: str) -> list[Text]:
     return [Text(text=text) for text in texts if text]
 
 
-def _read_image(part: schema.ImagePart, path: str, repairs: list[str]) -> Image:
-    path = f"{path}.image_url"
+def _read_image(part: schema.ImagePart, path: str, attachments: AttachmentReader) -> Image | Text:
     if part.image_url is None:
         raise InvalidRequestError("send the image as base64 data: ids of files lead nowhere here.", path=path)
-    try:
-        declared, data = parse_data_url(part.image_url)
-        checked = read_image(data, declared=declared)
-    except ImageError as error:
-        raise InvalidRequestError(f"{error}.", path=path) from None
-    if checked.corrected:
-        repairs.append("corrected_image_type")
-    return Image(format=checked.format, data=checked.data)
+    return attachments.read_image_url(part.image_url, path=path)
 
 
 def _unsupported(part: _UnreadablePart, path: str) -> InvalidRequestError:

@@ -1,7 +1,8 @@
 """Where a request is computed: on the loop when it is light, in a thread when it is heavy."""
 
+import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -9,9 +10,19 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from kiro2api.conversion.converter import Converter
+from kiro2api.protocol.attachments import Conversion, ConversionKind, Converted, Refusal, UnconvertedError
 from kiro2api.protocol.errors import InvalidRequestError
 from kiro2api.routes.intake import HEAVY_BYTES, Intake
 from kiro2api.routes.life import IncomingBody, RequestLife
+
+PROGRAM = 'import json, sys; print(json.dumps({"type": "refusal", "message": sys.stdin.read()}))'
+"""Converts by repeating."""
+
+
+def _intake() -> Intake:
+    command = (sys.executable, "-c", PROGRAM)
+    return Intake(Converter(lambda *_, **__: None, programs=dict.fromkeys(ConversionKind, command)))
 
 
 @asynccontextmanager
@@ -29,10 +40,19 @@ async def test_only_what_is_heavy_goes_to_a_thread(size: int, is_on_the_loop: bo
     async with _life(size) as life:
         with trio.CancelScope() as scope:
             scope.cancel()
-            assert await Intake().compute(life, threading.get_ident) == threading.get_ident()
+            assert await _intake().compute(life, threading.get_ident) == threading.get_ident()
     assert scope.cancelled_caught is not is_on_the_loop
     async with _life(size) as life:
-        thread = await Intake().compute(life, threading.get_ident)
+        thread = await _intake().compute(life, threading.get_ident)
+    assert (thread == threading.get_ident()) is is_on_the_loop
+
+
+@pytest.mark.parametrize(("remembered", "is_on_the_loop"), [(HEAVY_BYTES - 2, True), (HEAVY_BYTES - 1, False)])
+async def test_what_a_request_continues_weighs_too(remembered: int, *, is_on_the_loop: bool) -> None:
+    """However short the request itself is."""
+    async with _life(1) as life:
+        life.remembered = remembered
+        thread = await _intake().compute(life, threading.get_ident)
     assert (thread == threading.get_ident()) is is_on_the_loop
 
 
@@ -45,7 +65,7 @@ async def test_what_is_raised_arrives(size: int) -> None:
 
     async with _life(size) as life:
         with pytest.raises(InvalidRequestError, match="no"):
-            await Intake().compute(life, refuse)
+            await _intake().compute(life, refuse)
 
 
 async def test_a_cancelled_request_lasts_as_long_as_its_thread() -> None:
@@ -58,7 +78,7 @@ async def test_a_cancelled_request_lasts_as_long_as_its_thread() -> None:
 
     async with _life() as life:
         with trio.CancelScope() as scope:
-            await Intake().compute(life, work)
+            await _intake().compute(life, work)
             assert done == ["all of it"]
             await trio.lowlevel.checkpoint()
     assert scope.cancelled_caught
@@ -66,7 +86,7 @@ async def test_a_cancelled_request_lasts_as_long_as_its_thread() -> None:
 
 async def test_who_is_cancelled_while_waiting_is_never_computed() -> None:
     """Heavy requests wait for each other, without a thread."""
-    intake, gate, done = Intake(), threading.Event(), list[str]()
+    intake, gate, done = _intake(), threading.Event(), list[str]()
 
     def work(name: str) -> None:
         assert gate.wait(5)
@@ -82,3 +102,20 @@ async def test_who_is_cancelled_while_waiting_is_never_computed() -> None:
                 scope.cancel()
         gate.set()
     assert done == ["first"]
+
+
+@pytest.mark.parametrize("size", [1, HEAVY_BYTES])
+async def test_what_is_missing_is_converted(size: int) -> None:
+    """The work is done again with all that was found, as often as something is missing."""
+    jobs = [Conversion.of(ConversionKind.PDF, digits) for digits in ("AAAA", "BBBB")]
+    calls: list[int] = []
+
+    def build(converted: Mapping[str, Converted]) -> list[Converted]:
+        calls.append(len(converted))
+        if len(converted) < len(jobs):
+            raise UnconvertedError((jobs[len(converted)],))
+        return [converted[job.digest] for job in jobs]
+
+    async with _life(size) as life:
+        assert await _intake().build(life, build) == [Refusal(message="AAAA"), Refusal(message="BBBB")]
+    assert calls == [0, 1, 2]

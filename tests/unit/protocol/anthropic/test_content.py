@@ -2,10 +2,20 @@
 
 import base64
 import json
+from collections.abc import Callable, Mapping
 
 import pytest
 
 from kiro2api.protocol.anthropic.request import parse_messages_request
+from kiro2api.protocol.attachments import (
+    NOTHING_CONVERTED,
+    Conversion,
+    ConversionKind,
+    Converted,
+    ConvertedImage,
+    PdfText,
+    UnconvertedError,
+)
 from kiro2api.protocol.conversation import Conversation, Image, Text, ToolResult, UserTurn
 from kiro2api.protocol.errors import InvalidRequestError
 from kiro2api.protocol.images import ImageFormat
@@ -14,14 +24,22 @@ from kiro2api.protocol.jsontext import JSON
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
 PICTURE = Image(format=ImageFormat.PNG, data=PNG)
 IMAGE: JSON = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
+BMP = base64.b64encode(b"BM pixels").decode()
+PDF = base64.b64encode(b"%PDF-1.7").decode()
+BMP_JOB = Conversion.of(ConversionKind.IMAGE, BMP)
+PDF_JOB = Conversion.of(ConversionKind.PDF, PDF)
+CONVERTED: Mapping[str, Converted] = {
+    BMP_JOB.digest: ConvertedImage(format=ImageFormat.PNG, data=PNG),
+    PDF_JOB.digest: PdfText(pages=("words",)),
+}
 PLACE = "messages[0].content[0]"
 
 
-def parse(role: str, *blocks: JSON) -> Conversation:
+def parse(role: str, *blocks: JSON, converted: Mapping[str, Converted] = NOTHING_CONVERTED) -> Conversation:
     """The conversation of one message."""
     message: JSON = {"role": role, "content": list(blocks)}
     data: JSON = {"model": "m", "max_tokens": 1, "messages": [message]}
-    return parse_messages_request(json.dumps(data).encode()).conversation
+    return parse_messages_request(json.dumps(data).encode(), converted).conversation
 
 
 def document(source: JSON, **fields: JSON) -> JSON:
@@ -186,13 +204,13 @@ def test_block_out_of_place_is_refused_by_name(role: str, block: JSON, place: st
         ),
         ({"type": "image", "source": {"type": "file"}}, f"{PLACE}.source", "type 'file'"),
         (
-            {"type": "image", "source": {"type": "base64", "data": "Qk0AAA=="}},
+            {"type": "image", "source": {"type": "base64", "data": "SUkqAA=="}},
             f"{PLACE}.source.data",
-            "BMP images are not supported",
+            "TIFF images are not supported",
         ),
         (result([{"type": "image", "source": {"type": "url"}}]), f"{PLACE}.content[0].source", "url"),
-        (document({"type": "base64", "data": ""}), f"{PLACE}.source", "PDF documents are not supp"),
-        (document({"type": "url"}), f"{PLACE}.source", "send the document as text"),
+        (document({"type": "base64", "data": ""}), f"{PLACE}.source.data", "the document is empty"),
+        (document({"type": "url"}), f"{PLACE}.source", "send the document as base64 data or as text"),
         (
             document({"type": "content", "content": [{"type": "table"}]}),
             f"{PLACE}.source.content[0]",
@@ -213,10 +231,26 @@ def test_what_cannot_be_served_is_refused_where_it_stands(block: JSON, path: str
     assert caught.value.path == path
 
 
-def test_a_message_holds_ten_images_beside_those_of_its_tool_results() -> None:
-    """Ten go, eleven do not; an agent that reads many pictures at once is not refused."""
-    six = result([IMAGE] * 6)
-    assert len(parse("user", six, *([IMAGE] * 10)).turns[0].blocks) == 11
-    with pytest.raises(InvalidRequestError) as caught:
-        parse("user", six, {"type": "text", "text": "x"}, *([IMAGE] * 11))
-    assert caught.value.message == "messages[0].content: 11 images; a message can hold at most 10"
+def test_any_number_of_images_is_understood() -> None:
+    """What the upstream has no place for is left out where its message is written."""
+    assert parse("user", *([IMAGE] * 11)).turns[0].blocks == (PICTURE,) * 11
+
+
+@pytest.mark.parametrize("wrap", [lambda block: block, lambda block: result([block])])
+def test_what_the_upstream_does_not_take_is_converted(wrap: Callable[[JSON], JSON]) -> None:
+    """In a message and in a tool result."""
+    image: JSON = {"type": "image", "source": {"type": "base64", "data": BMP}}
+    pdf = document({"type": "base64", "media_type": "application/pdf", "data": PDF}, title="T")
+    with pytest.raises(UnconvertedError) as caught:
+        parse("user", wrap(image), wrap(pdf))
+    assert caught.value.conversions == (BMP_JOB, PDF_JOB)
+    conversation = parse("user", wrap(image), wrap(pdf), converted=CONVERTED)
+    plain: list[JSON] = [IMAGE, {"type": "text", "text": "Document: T\n[page 1 of 1]\nwords"}]
+    assert conversation.turns == parse("user", *map(wrap, plain)).turns
+    assert conversation.repairs == ("reencoded_image", "pdf_as_text")
+
+
+def test_another_fault_is_told_before_anything_is_converted() -> None:
+    """Nobody converts for a request that is refused anyway."""
+    with pytest.raises(InvalidRequestError, match="type 'table'"):
+        parse("user", {"type": "image", "source": {"type": "base64", "data": BMP}}, {"type": "table"})

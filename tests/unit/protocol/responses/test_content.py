@@ -4,9 +4,10 @@ import base64
 
 import pytest
 
+from kiro2api.protocol.attachments import AttachmentReader
 from kiro2api.protocol.conversation import Image, Text
 from kiro2api.protocol.errors import InvalidRequestError
-from kiro2api.protocol.images import MAX_IMAGES_PER_MESSAGE, ImageFormat
+from kiro2api.protocol.images import ImageFormat
 from kiro2api.protocol.responses import schema
 from kiro2api.protocol.responses.content import read_parts, read_texts
 
@@ -26,7 +27,7 @@ def file(data: bytes, media_type: str = "text/plain", name: str | None = None) -
 
 def test_parts_keep_their_order() -> None:
     """Words, pictures and files stand as they came, empty words too; a wrong media type is corrected and noted."""
-    repairs: list[str] = []
+    attachments = AttachmentReader()
     parts: list[schema.Part] = [
         schema.TextPart(text=""),
         image(),
@@ -34,9 +35,9 @@ def test_parts_keep_their_order() -> None:
         image("image/jpeg"),
         file(b"y", name="b.txt"),
     ]
-    blocks = read_parts(parts, "p", repairs)
+    blocks = read_parts(parts, "p", attachments)
     assert blocks == [Text(text=""), PICTURE, Text(text="x"), PICTURE, Text(text="b.txt:\ny")]
-    assert repairs == ["corrected_image_type"]
+    assert attachments.repairs == ["corrected_image_type"]
 
 
 @pytest.mark.parametrize(
@@ -53,9 +54,8 @@ def test_parts_keep_their_order() -> None:
             "p[0].file_data",
             "only files by value are accepted; send a data: URL with base64 in file_data.",
         ),
-        (file(b"%PDF", "application/pdf"), "p[0].file_data", "only text files are supported, not application/pdf."),
-        (file(b"x", ""), "p[0].file_data", "only text files are supported, not files without a type."),
-        (file(b"\xff"), "p[0].file_data", "the file is not UTF-8 text in base64."),
+        (file(b"x", "application/pdf"), "p[0].file_data", "the document is declared as a PDF, but is none."),
+        (file(b"\xff"), "p[0].file_data", "the document is neither a PDF nor text in UTF-8."),
         (schema.RefusalPart(refusal="no"), "p[0]", "content of type 'refusal' is not supported here."),
         (schema.UnknownPart(type="input_audio"), "p[0]", "content of type 'input_audio' is not supported here."),
     ],
@@ -63,15 +63,13 @@ def test_parts_keep_their_order() -> None:
 def test_what_has_no_place(part: schema.Part, path: str, message: str) -> None:
     """It is refused where it stands."""
     with pytest.raises(InvalidRequestError) as caught:
-        read_parts([part], "p", [])
+        read_parts([part], "p", AttachmentReader())
     assert (caught.value.path, caught.value.message) == (path, f"{path}: {message}")
 
 
-def test_too_many_images() -> None:
-    """The first one too many is named."""
-    with pytest.raises(InvalidRequestError) as caught:
-        read_parts([image()] * (MAX_IMAGES_PER_MESSAGE + 1), "p", [])
-    assert caught.value.path == f"p[{MAX_IMAGES_PER_MESSAGE}]"
+def test_any_number_of_images_is_understood() -> None:
+    """What the upstream has no place for is left out where its message is written."""
+    assert read_parts([image()] * 11, "p", AttachmentReader()) == [PICTURE] * 11
 
 
 def test_texts() -> None:
