@@ -1,6 +1,6 @@
 """A model small enough to predict: it says what it understood, and calls the tools that it is told to call.
 
-It reasons where a request asks for that. Ids are drawn by the caller.
+It reasons, and answers in JSON, where a request asks for that. Ids are drawn by the caller.
 """
 
 import math
@@ -11,6 +11,7 @@ import msgspec
 
 from kiro2api.protocol.jsontext import JSON
 from kiro2api.simulator.calls import Call, select_calls
+from kiro2api.simulator.jsonanswers import build_json_answer
 from kiro2api.simulator.models import MODELS, Model, find_model
 from kiro2api.simulator.reasoning import think_after, think_before, think_between_tags
 from kiro2api.simulator.request import Request, read_request
@@ -37,7 +38,8 @@ def answer(body: JSON, *, new_id: Callable[[], str]) -> list[Event]:
     request = read_request(body)
     calls = select_calls(request.current)
     model_id = request.current.model_id or "auto"
-    text = think_between_tags(request) + _describe(request, calls)
+    demanded = None if calls else build_json_answer(request.current.content)
+    text = think_between_tags(request) + (demanded or _describe(request, calls))
     events = [*think_before(request, model_id), *_say(text, model_id)]
     for call in calls:
         events.extend(_use(call, new_id()))

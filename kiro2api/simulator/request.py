@@ -42,6 +42,7 @@ class ToolResult(msgspec.Struct, rename="camel"):
 
     tool_use_id: str
     content: list[AnyObject]
+    status: str | None = None
 
     def text(self) -> str:
         """The blocks as text, JSON as its source."""

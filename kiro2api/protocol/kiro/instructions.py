@@ -1,4 +1,4 @@
-"""What the upstream has no place for, as words: system prompts, and what a client demands about the use of tools.
+"""What the upstream has no place for, as words: system prompts, demands about tools, and about the answer's form.
 
 The system text begins the first message and is the same in all requests of a session, whatever this turn's demand:
 what the upstream has read once it need not read again. So of a demand, only the rule against several tools at once
@@ -8,13 +8,17 @@ stands there, which a client sets for good; what it demands for one turn stands 
 from collections.abc import Iterable, Sequence
 from typing import assert_never
 
-from kiro2api.protocol.conversation import Conversation, ToolChoiceMode
+from kiro2api.protocol.conversation import AnswerFormat, Conversation, ToolChoiceMode
+from kiro2api.protocol.jsontext import encode_json
 from kiro2api.protocol.kiro.names import ToolNames
 from kiro2api.protocol.kiro.repairs import Repair
 
 SERIAL_TEXT = "Use at most one tool at a time."
 ANY_TOOL_TEXT = "You must use at least one tool."
 NO_TOOL_TEXT = "Do not use any tool."
+JSON_TEXT = "Your answer must be JSON alone: no code fence, and no words before or after it."
+OBJECT_TEXT = "It must be one JSON object."
+SCHEMA_TEXT = "It must fit this JSON schema:"
 
 BILLING_MARK = "x-anthropic-billing-header:"
 """Begins a line that Claude Code puts before its system prompt, and that need not be the same in the next request."""
@@ -62,3 +66,18 @@ def build_instruction(conversation: Conversation, used: Sequence[str], names: To
             assert_never(conversation.tool_choice.mode)
     repairs.add(Repair.EMULATED_TOOL_CHOICE if sentence else Repair.DROPPED_TOOL_CHOICE)
     return sentence
+
+
+def build_format_instruction(answer_format: AnswerFormat | None, repairs: set[Repair]) -> str:
+    """The paragraph that stands in for a form of the answer; empty without one."""
+    if answer_format is None:
+        return ""
+    repairs.add(Repair.EMULATED_ANSWER_FORMAT)
+    if answer_format.schema is None:
+        return f"{JSON_TEXT} {OBJECT_TEXT}"
+    return f"{JSON_TEXT} {SCHEMA_TEXT} {encode_json(answer_format.schema).decode()}"
+
+
+def build_correction(reason: str) -> str:
+    """What the model is told of an answer that had not the form; the form itself is said again behind it."""
+    return f"This answer has not the form that was asked for: {reason}. Give the whole answer again."
