@@ -6,7 +6,7 @@ a prompt or of a client's own names can be read in it.
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, assert_never
 
 from kiro2api.protocol.conversation import Conversation, Image, Text, ToolResult, UserBlock, UserTurn
@@ -44,10 +44,24 @@ def build_session_key(conversation: Conversation, headers: Mapping[str, str]) ->
         conversation: The request.
         headers: The request's, names in small letters.
     """
+    session = _find_session(conversation, headers)
+    return _hash(_list_beginning(conversation) if session is None else ("session", session))
+
+
+def build_thread_key(conversation: Conversation, headers: Mapping[str, str]) -> str:
+    """As :func:`build_session_key`, but another one for each of several agents that work in one session."""
+    session = _find_session(conversation, headers)
+    return _hash(("thread", session or "", *_list_beginning(conversation)))
+
+
+def _find_session(conversation: Conversation, headers: Mapping[str, str]) -> str | None:
     named = (headers.get(name, "").strip() for name in SESSION_HEADERS)
-    session = next(filter(None, named), conversation.session_id)
+    return next(filter(None, named), conversation.session_id)
+
+
+def _hash(parts: Iterable[str]) -> str:
     digest = hashlib.sha256()
-    for part in _list_beginning(conversation) if session is None else ("session", session):
+    for part in parts:
         data = part.encode("utf-8", "surrogatepass")
         digest.update(b"%d:" % len(data))  # so that no part runs into the next
         digest.update(data)

@@ -4,7 +4,7 @@
 """
 
 from kiro2api.errors import ErrorKind, Kiro2ApiError
-from kiro2api.protocol.errors import UpstreamProtocolError
+from kiro2api.protocol.errors import TRY_AGAIN, UpstreamProtocolError
 
 MAX_CAUSES = 6
 """Exceptions of one chain that are worth a line of the log."""
@@ -32,7 +32,7 @@ class UpstreamBrokenError(Kiro2ApiError):
     kind = ErrorKind.UPSTREAM
 
     def __init__(self, cause: BaseException) -> None:
-        super().__init__("The connection to the upstream broke off; please try again.", detail=describe_cause(cause))
+        super().__init__(f"The connection to the upstream broke off; {TRY_AGAIN}.", detail=describe_cause(cause))
 
 
 class UpstreamSilentError(Kiro2ApiError):

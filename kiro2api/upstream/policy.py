@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from kiro2api.auth.credentials import Outcome
 from kiro2api.errors import Kiro2ApiError
+from kiro2api.protocol.answerformat import AnswerFormatError
 from kiro2api.protocol.errors import UpstreamProtocolError
 from kiro2api.protocol.kiro.faults import FaultClass, UpstreamFaultError
 from kiro2api.protocol.turn import EmptyAnswerError, TruncatedToolUseError
@@ -59,6 +60,8 @@ class Failure(enum.Enum):
     MODEL = "model"
     SILENT = "silent"
     """No first byte in time: it was probably charged."""
+    ANSWER = "answer"
+    """It is whole, and has not the form that the client asks for: the model is told, once."""
     FORM = "form"
     """The request had something that the upstream refuses by name and that can be left out; it has it no more."""
     FINAL = "final"
@@ -133,6 +136,7 @@ RULES: Mapping[Failure, Rule] = {
     Failure.PERMISSION: Rule(calls=MAX_CALLS, step=Step.ELSEWHERE, is_metered=False, outcome=Outcome.FORBIDDEN),
     Failure.MODEL: Rule(calls=1, step=Step.ELSEWHERE, outcome=Outcome.MODEL_REFUSED),
     Failure.SILENT: Rule(outcome=_FAILED),
+    Failure.ANSWER: Rule(calls=1, step=Step.AGAIN, outcome=Outcome.SUCCESS),
     Failure.FORM: Rule(calls=MAX_CALLS, step=Step.AGAIN, is_metered=False),
     Failure.FINAL: Rule(),
 }
@@ -157,6 +161,7 @@ _ERRORS: tuple[tuple[type[Kiro2ApiError], Failure], ...] = (
     (UpstreamProtocolError, Failure.NO_ANSWER),
     (EmptyAnswerError, Failure.NO_ANSWER),
     (TruncatedToolUseError, Failure.NO_ANSWER),
+    (AnswerFormatError, Failure.ANSWER),
 )
 
 CREDENTIAL_FAILURES = frozenset(
@@ -305,13 +310,15 @@ class Attempts:
             pauses: How long to wait.
             draw: From 0 to 1, for the backoff.
             has_other_host: Whether there is a host that has not failed for this request, nor lately for another.
-            is_repaired: Whether the request no longer has what ``error`` complains of.
+            is_repaired: Whether the request no longer has what ``error`` complains of, or says what to do about it.
         """
-        failure = Failure.FORM if is_repaired else classify_failure(error)
+        failure = classify_failure(error)
+        if is_repaired and failure is not Failure.ANSWER:
+            failure = Failure.FORM
         rule = RULES[failure]
         self.failed_urls[self.url] += rule.is_of_host
         self.failures.append(failure.value)
-        self.metered -= is_repaired or not is_metered(error)
+        self.metered -= failure is Failure.FORM or not is_metered(error)
         repeated, self.seen[failure] = self.seen[failure], self.seen[failure] + 1
         if self.calls >= MAX_CALLS or self.metered >= MAX_METERED_CALLS or repeated >= rule.calls:
             return GIVE_UP

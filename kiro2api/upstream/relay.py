@@ -103,11 +103,21 @@ class Upstream:
                 backstop=backstop,
                 spending=spending,
             )
-            lease = await self._broker.lease(want=want)
-            while (failure := await self._try(job, lease)) is not None:
-                if exchange.has_output:
-                    raise failure
-                lease = await self._lease_next(job, lease, failure)
+            try:
+                await self._attempt(job)
+            except UpstreamFaultError as fault:
+                explained = exchange.explain(fault)
+                if explained is fault:
+                    raise
+                raise explained from fault
+
+    async def _attempt(self, job: _Job) -> None:
+        """Attempts until one succeeds, or what the last one failed of is raised."""
+        lease = await self._broker.lease(want=job.want)
+        while (failure := await self._try(job, lease)) is not None:
+            if job.exchange.has_output:
+                raise failure
+            lease = await self._lease_next(job, lease, failure)
 
     async def _try(self, job: _Job, lease: Lease) -> Kiro2ApiError | None:
         """How one attempt failed, if it did; the lease is back."""

@@ -49,7 +49,7 @@ errors = st.one_of(
             UpstreamBrokenError(CAUSE),
             NotAnEventStreamError(""),
             EmptyAnswerError(),
-            TruncatedToolUseError(size=1, stopped=False),
+            TruncatedToolUseError(name="read", size=1, stopped=False),
             NoFirstByteError(1),
         ]
     ),

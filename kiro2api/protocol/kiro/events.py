@@ -64,14 +64,24 @@ class ToolUseFragment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """What the service says of an answer that the model, or what watches over it, refused."""
+
+    category: str = ""
+    """Upper case as on the wire; empty when the service names none."""
+    explanation: str = ""
+    """For the person at the client; may be empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metadata:
     """The service's own account of a finished generation."""
 
     usage: WireUsage | None
     stop_reason: str
     """Upper case as on the wire; empty when the service does not say."""
-    refusal: str = ""
-    """Why the model refused, in the service's words; empty unless it did."""
+    refusal: Refusal | None = None
+    """``None`` unless the model refused and the service says more of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +149,7 @@ class _TokenUsage(msgspec.Struct, rename="camel"):
 
 
 class _Refusal(msgspec.Struct):
+    category: str | None = None
     explanation: str | None = None
 
 
@@ -354,7 +365,7 @@ def _build_metadata(value: _Metadata) -> Metadata:
             total_tokens=counts.total_tokens,
         ),
         stop_reason=value.stop_reason or "",
-        refusal=(refusal.explanation or "") if refusal else "",
+        refusal=Refusal(category=refusal.category or "", explanation=refusal.explanation or "") if refusal else None,
     )
 
 

@@ -48,7 +48,7 @@ class FaultClass(enum.Enum):
 _KINDS: dict[FaultClass, tuple[ErrorKind, str]] = {
     FaultClass.CONTEXT_OVERFLOW: (
         ErrorKind.CONTEXT_OVERFLOW,
-        "prompt is too long: it exceeds the model's context window; shorten or compact the conversation.",
+        "prompt is too long: it exceeds the context window of the model; shorten or compact the conversation.",
     ),
     FaultClass.CAPACITY: (
         ErrorKind.OVERLOADED,
@@ -104,6 +104,7 @@ class UpstreamFaultError(Kiro2ApiError):
         name: The exception's name without namespace, or empty.
         reason: The reason code, or empty.
         names_model_fields: Whether it complains of what goes into ``additionalModelRequestFields``.
+        is_unexplained: Whether it finds the request's form wrong and does not say where.
     """
 
     def __init__(self, report: "FaultReport") -> None:
@@ -113,6 +114,7 @@ class UpstreamFaultError(Kiro2ApiError):
         self.name = report.name
         self.reason = report.reason
         self.names_model_fields = fault_class is FaultClass.BAD_REQUEST and _names_model_fields(report)
+        self.is_unexplained = fault_class is FaultClass.BAD_REQUEST and _is_unexplained(report)
         self.kind, message = _KINDS[fault_class]
         if fault_class is FaultClass.BAD_REQUEST:
             message += f" (reason {self.reason})." if self.reason else "."
@@ -206,6 +208,12 @@ def _both(one: Callable[[FaultReport], bool], other: Callable[[FaultReport], boo
 # The second is what the service says of a property that is not in the model's schema; it says where in words only.
 _names_model_fields = _says("additionalmodelrequestfields", "is not defined in the schema")
 
+
+def _is_unexplained(report: FaultReport) -> bool:
+    return report.reason in _REASONS_FOR_ANYTHING and (not report.message or _says("improperly formed")(report))
+
+
+_REASONS_FOR_ANYTHING = {"", "REQUEST_BODY_INVALID"}
 _TOKEN_WORDS = ("bearer token", "token expired", "invalid token")
 
 # The order is the meaning: a quota may come with status 429 or 400, a full model with 400 or 500.

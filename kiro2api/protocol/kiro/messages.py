@@ -20,6 +20,7 @@ from kiro2api.protocol.conversation import (
     ToolUse,
     UserBlock,
 )
+from kiro2api.protocol.kiro.failures import FailureTally, build_failure_text
 from kiro2api.protocol.kiro.names import ToolNames, ToolUseIds
 from kiro2api.protocol.kiro.repairs import Repair
 from kiro2api.protocol.kiro.schema import (
@@ -58,7 +59,8 @@ DROPPED_IMAGE_TEXT = f"[image left out: a message carries at most {MAX_IMAGES}]"
 class PendingUse:
     """A tool use that the next message has to answer."""
 
-    client_id: str
+    call: ToolUse
+    """As the client tells it."""
     upstream_id: str
 
 
@@ -74,6 +76,7 @@ class MessageWriter:
     replay_origin: str | None = None
     """Whose reasoning may be replayed, as in its signatures; ``None`` for nobody's."""
     _ids: ToolUseIds = field(default_factory=ToolUseIds)
+    _failures: FailureTally = field(default_factory=FailureTally)
 
     def build_assistant(self, blocks: Iterable[AssistantBlock]) -> tuple[AssistantResponseMessage, list[PendingUse]]:
         """The model's message, and the tool uses that the next message has to answer."""
@@ -95,7 +98,7 @@ class MessageWriter:
                         self.repairs.add(Repair.DROPPED_DUPLICATE_USE)
                         continue
                     first_of_id.setdefault(block.tool_use_id, call)
-                    use = self._assign_id(block.tool_use_id)
+                    use = self._assign_id(block)
                     uses.append(use)
                     name = self.names.to_upstream(block.name)
                     entries.append(ToolUseEntry(tool_use_id=use.upstream_id, name=name, input=cleaned))
@@ -138,11 +141,11 @@ class MessageWriter:
             self.repairs.add(Repair.DROPPED_THINKING)
         return content
 
-    def _assign_id(self, client_id: str) -> PendingUse:
-        upstream_id = self._ids.assign(client_id)
-        if upstream_id != client_id:
+    def _assign_id(self, call: ToolUse) -> PendingUse:
+        upstream_id = self._ids.assign(call.tool_use_id)
+        if upstream_id != call.tool_use_id:
             self.repairs.add(Repair.RENAMED_TOOL_USE_ID)
-        return PendingUse(client_id=client_id, upstream_id=upstream_id)
+        return PendingUse(call=call, upstream_id=upstream_id)
 
     def _pair(
         self, blocks: Iterable[UserBlock], uses: Sequence[PendingUse]
@@ -153,7 +156,7 @@ class MessageWriter:
         """
         waiting: dict[str, deque[str]] = {}
         for use in uses:
-            waiting.setdefault(use.client_id, deque()).append(use.upstream_id)
+            waiting.setdefault(use.call.tool_use_id, deque()).append(use.upstream_id)
         answers: dict[str, ToolResult] = {}
         answered: set[ToolResult] = set()
         rest: list[Text | Image] = []
@@ -180,6 +183,10 @@ class MessageWriter:
             texts, is_error = [INTERRUPTED_TEXT], True
         else:
             texts, is_error = self._write_result(result, gallery), result.is_error
+            failures = self._failures.receive_result(use.call, is_error=is_error)
+            if explanation := build_failure_text(failures):
+                self.repairs.add(Repair.EXPLAINED_REPEATED_FAILURE)
+                texts.append(explanation)
         return ToolResultEntry(
             tool_use_id=use.upstream_id,
             status="error" if is_error else "success",

@@ -1,7 +1,8 @@
 """The upstream's request, built from a conversation.
 
 The system text stands at the beginning of the first user message, as the upstream has no place of its own for it. What
-the client demands for this turn alone (to use a tool, or none) stands at the end of the current message.
+the client demands for this turn alone (to use a tool or none, to answer in JSON) stands at the end of the current
+message.
 The conversation is encoded once; each attempt adds its credential's profile.
 """
 
@@ -22,7 +23,7 @@ from kiro2api.protocol.conversation import (
 )
 from kiro2api.protocol.jsontext import JSONObject, encode_json
 from kiro2api.protocol.kiro.history import build_transcript
-from kiro2api.protocol.kiro.instructions import build_instruction, build_system_text
+from kiro2api.protocol.kiro.instructions import build_format_instruction, build_instruction, build_system_text
 from kiro2api.protocol.kiro.messages import MessageWriter
 from kiro2api.protocol.kiro.names import ToolNames
 from kiro2api.protocol.kiro.repairs import Repair, list_repairs
@@ -37,6 +38,7 @@ from kiro2api.protocol.kiro.schema import (
 )
 from kiro2api.protocol.kiro.sizes import find_size_warnings
 from kiro2api.protocol.kiro.tools import build_long_descriptions, build_tool_declarations
+from kiro2api.protocol.kiro.truncations import CutRun, build_cut_text
 
 CHAT_TRIGGER_TYPE = "MANUAL"
 AGENT_TASK_TYPE = "vibe"
@@ -71,13 +73,14 @@ class UpstreamRequest:
         return b"".join((head, self.conversation_state, tail))
 
 
-def build_request(
+def build_request(  # noqa: PLR0913  what one request depends on, keyword-only
     conversation: Conversation,
     *,
     model_id: str,
     conversation_id: str,
     max_tool_description_length: int,
     replay_origin: str | None = None,
+    cut_run: CutRun | None = None,
 ) -> UpstreamRequest:
     """The request for the model's next turn in ``conversation``, whatever its turns look like.
 
@@ -87,6 +90,7 @@ def build_request(
         conversation_id: 1 to 128 characters, the same for all requests of one session.
         max_tool_description_length: In characters; a longer description goes to the system text.
         replay_origin: Whose reasoning in the history goes along; ``None`` for nobody's.
+        cut_run: Which of the tool calls in answers to this conversation were cut.
     """
     repairs: set[Repair] = set()
     used = _list_used_tools(conversation)
@@ -103,7 +107,9 @@ def build_request(
         system_text=build_system_text(conversation, long, repairs),
     )
     instruction = build_instruction(conversation, used, names, repairs)
-    current = UserMessage(user_input_message=_complete(transcript.current, tools, instruction))
+    form = build_format_instruction(conversation.answer_format, repairs)
+    cut_text = build_cut_text(cut_run, conversation, names, repairs)
+    current = UserMessage(user_input_message=_complete(transcript.current, tools, cut_text, instruction, form))
     state = encode_wire(
         ConversationState(
             chat_trigger_type=CHAT_TRIGGER_TYPE,
@@ -154,10 +160,10 @@ def _list_used_tools(conversation: Conversation) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _complete(message: UserInputMessage, tools: tuple[ToolEntry, ...], instruction: str) -> UserInputMessage:
+def _complete(message: UserInputMessage, tools: tuple[ToolEntry, ...], *instructions: str) -> UserInputMessage:
     """``message`` as the current one: with all tools, and with what goes for this turn alone."""
     context = msgspec.structs.replace(message.user_input_message_context or UserInputMessageContext(), tools=tools)
-    texts = [text for text in (message.content, instruction) if text]
+    texts = [text for text in (message.content, *instructions) if text]
     return msgspec.structs.replace(
         message,
         content="\n\n".join(texts),

@@ -20,6 +20,9 @@ RESULT_CHARS = 800_000
 HISTORY_ENTRIES = 10_000
 TOOLS = 48
 
+BODY_WARNINGS = frozenset({Repair.LARGE_BODY, Repair.HEAVY_BODY})
+"""Of these alone it is known that the upstream refuses without naming a reason."""
+
 _WEIGHT_OF_BYTE = 4
 """At most: a character of two bytes weighs eight."""
 _NOT_ASCII = bytes(range(128, 256))

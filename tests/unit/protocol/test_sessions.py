@@ -10,7 +10,13 @@ import pytest
 from kiro2api.protocol.anthropic.request import parse_messages_request
 from kiro2api.protocol.conversation import Conversation, Tool
 from kiro2api.protocol.openai.request import parse_chat_request
-from kiro2api.protocol.sessions import KEY_LENGTH, MAX_HASHED_CHARS, SESSION_HEADERS, build_session_key
+from kiro2api.protocol.sessions import (
+    KEY_LENGTH,
+    MAX_HASHED_CHARS,
+    SESSION_HEADERS,
+    build_session_key,
+    build_thread_key,
+)
 from tests.support.conversations import assistant, picture, result, user
 
 RECORDINGS = Path(__file__).parents[4] / "shared" / "recordings"
@@ -142,3 +148,20 @@ def test_recorded_turns_of_one_conversation_have_one_key(folder: str) -> None:
     derived, named = zip(*map(_read_key, paths), strict=True)
     assert len(paths) >= 2
     assert (len(set(derived)), len(set(named))) == (1, 1)
+
+
+def test_agents_of_a_session_have_their_own_threads() -> None:
+    """The session and what the conversation begins with make the key of a thread; later turns change nothing."""
+    named = {"x-session-id": "s1"}
+    key = build_thread_key(BASE, named)
+    longer = dataclasses.replace(BASE, turns=(*BASE.turns, user("And?")), model="other")
+    assert build_thread_key(longer, named) == build_thread_key(BASE, {"session-id": "s1"}) == key
+    assert build_thread_key(dataclasses.replace(BASE, session_id="s1"), {}) == key
+    others = {
+        build_thread_key(dataclasses.replace(BASE, system=("You search.",)), named),
+        build_thread_key(dataclasses.replace(BASE, turns=(user("Search."),)), named),
+        build_thread_key(BASE, {"x-session-id": "s2"}),
+        build_thread_key(BASE, {}),
+        build_session_key(BASE, named),
+    }
+    assert (len(others), key in others, len(key)) == (5, False, KEY_LENGTH)

@@ -5,6 +5,7 @@ import pytest
 
 from kiro2api.auth.credentials import Outcome
 from kiro2api.errors import Kiro2ApiError
+from kiro2api.protocol.answerformat import AnswerFormatError
 from kiro2api.protocol.errors import UpstreamProtocolError
 from kiro2api.protocol.kiro.faults import FaultReport, UpstreamFaultError
 from kiro2api.protocol.turn import EmptyAnswerError, TruncatedToolUseError
@@ -75,7 +76,7 @@ ONCE_MORE = [_plan(Step.ELSEWHERE_FIRST, 0.3), GIVE_UP]
         (UpstreamTlsError(CAUSE), [_plan(Step.AGAIN, 0.3), GIVE_UP]),
         (UpstreamBrokenError(CAUSE), ONCE_MORE),
         (EmptyAnswerError(), ONCE_MORE),
-        (TruncatedToolUseError(size=3, stopped=False), ONCE_MORE),
+        (TruncatedToolUseError(name="read", size=3, stopped=False), ONCE_MORE),
         (UpstreamProtocolError("damaged"), ONCE_MORE),
         (NotAnEventStreamError("text/html"), ONCE_MORE),
         (ContentCodingError("zstd"), ONCE_MORE),
@@ -105,6 +106,7 @@ ONCE_MORE = [_plan(Step.ELSEWHERE_FIRST, 0.3), GIVE_UP]
         (NoFirstByteError(120), [GIVE_UP]),
         (UpstreamStalledError(120), [GIVE_UP]),
         (AnswerTooLongError(3600), [GIVE_UP]),
+        (AnswerFormatError("no", "it is not JSON", keyword="not JSON"), [Plan(step=Step.AGAIN), GIVE_UP]),
     ],
     ids=lambda value: getattr(value, "detail", None),
 )
@@ -320,6 +322,7 @@ def test_a_throttled_credential_is_waited_for_once(
         (_fault(400), Outcome.NEUTRAL),
         (_fault(302), Outcome.NEUTRAL),
         (EmptyAnswerError(), Outcome.NEUTRAL),
+        (AnswerFormatError("no", "it is not JSON", keyword="not JSON"), Outcome.SUCCESS),
     ],
 )
 def test_what_a_failure_says_about_the_credential(error: Kiro2ApiError, outcome: Outcome) -> None:

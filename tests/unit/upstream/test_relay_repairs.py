@@ -10,6 +10,7 @@ from kiro2api.protocol.catalog import ResolvedModel
 from kiro2api.protocol.conversation import Conversation, ThinkingChoice, ThinkingMode
 from kiro2api.protocol.exchange import Exchange
 from kiro2api.protocol.kiro.faults import UpstreamFaultError
+from kiro2api.protocol.kiro.overflow import ContextOverflowError
 from kiro2api.upstream import Attempts
 from tests.support.conversations import user
 from tests.support.upstream_service import ANY, SILENCE, Client, Service, open_client, refuse
@@ -52,6 +53,15 @@ async def test_what_is_refused_is_left_out_at_once(autojump_clock: MockClock) ->
         ]
         assert (attempts.failures, attempts.metered, exchange.repairs) == (["form"], 1, ("dropped_model_fields",))
         assert service.budget.retrying == 0
+
+
+async def test_a_prompt_that_is_too_long_is_told_as_such(autojump_clock: MockClock) -> None:
+    """One call, and in the end the words for the client; what the upstream said is their cause."""
+    service = Service(replies=[refuse(400, reason="PROMPT_TOO_LONG")])
+    async with open_client(autojump_clock, service, "ab") as client:
+        with pytest.raises(ContextOverflowError, match="prompt is too long") as caught:
+            await _ask(client)
+        assert (len(service.calls), type(caught.value.__cause__)) == (1, UpstreamFaultError)
 
 
 async def test_a_second_refusal_is_final(autojump_clock: MockClock) -> None:

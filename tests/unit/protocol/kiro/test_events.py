@@ -20,6 +20,7 @@ from kiro2api.protocol.kiro.events import (
     Metering,
     OutputLimit,
     Reasoning,
+    Refusal,
     ToolUseFragment,
     UpstreamEvent,
 )
@@ -124,11 +125,16 @@ ACCOUNTING: list[tuple[str, JSON, UpstreamEvent]] = [
     ("metadataEvent", {"tokenUsage": {}}, Metadata(usage=WireUsage(), stop_reason="")),
     ("metadataEvent", {"metadataEvent": {"stopReason": "END_TURN"}}, Metadata(usage=None, stop_reason="END_TURN")),
     ("metadataEvent", {"stopDetails": {"other": {}}}, Metadata(usage=None, stop_reason="")),
-    ("metadataEvent", {"stopDetails": {"refusal": {"category": "BIO"}}}, Metadata(usage=None, stop_reason="")),
+    (
+        "metadataEvent",
+        {"stopDetails": {"refusal": {"category": "BIO"}}},
+        Metadata(usage=None, stop_reason="", refusal=Refusal(category="BIO")),
+    ),
+    ("metadataEvent", {"stopDetails": {"refusal": {}}}, Metadata(usage=None, stop_reason="", refusal=Refusal())),
     (
         "metadataEvent",
         {"stopReason": "CONTENT_FILTERED", "stopDetails": {"refusal": {"category": "BIO", "explanation": "no"}}},
-        Metadata(usage=None, stop_reason="CONTENT_FILTERED", refusal="no"),
+        Metadata(usage=None, stop_reason="CONTENT_FILTERED", refusal=Refusal(category="BIO", explanation="no")),
     ),
     ("contextUsageEvent", {"contextUsagePercentage": 2.0955}, ContextUsage(percentage=2.0955)),
     ("contextUsageEvent", {"contextUsagePercentage": 100}, ContextUsage(percentage=100.0)),

@@ -28,7 +28,7 @@ def write_assistant(*blocks: AssistantBlock | str) -> tuple[JSONObject, set[Repa
 
 def write_user(*blocks: UserBlock | str, uses: tuple[str, ...] = ()) -> tuple[JSONObject, set[Repair]]:
     """The user's message as plain values, and the repairs."""
-    pending = [PendingUse(client_id=tool_use_id, upstream_id=tool_use_id) for tool_use_id in uses]
+    pending = [PendingUse(call=use(tool_use_id), upstream_id=tool_use_id) for tool_use_id in uses]
     writer = MessageWriter(model_id="m", names=ToolNames(), repairs=set())
     message = writer.build_user(user(*blocks).blocks, pending)
     return json.loads(encode_wire(message)), writer.repairs
@@ -88,7 +88,8 @@ def test_assistant_uses_get_upstream_names_and_ids() -> None:
     alias = ToolNames(["a.b"]).to_upstream("a.b")
     assert [entry.name for entry in message.tool_uses] == [alias, "read_file", "read_file"]
     assert [entry.input for entry in message.tool_uses] == [{"_": 1}, {}, {"x": 1}]
-    assert [(item.client_id, item.upstream_id) for item in pending] == list(zip(["c|1", "t", "t"], ids, strict=True))
+    assert [item.call for item in pending] == list(blocks)
+    assert [item.upstream_id for item in pending] == ids
     assert (ids[1], len(set(ids))) == ("t", 3)
     assert writer.repairs == {Repair.RENAMED_TOOL_USE_ID, Repair.RENAMED_INPUT_KEY}
 
@@ -159,7 +160,7 @@ def test_results_stand_in_the_order_of_the_uses() -> None:
 
 def test_results_of_one_id_answer_the_uses_in_turn() -> None:
     """Two uses that shared an id get the results of that id one after the other."""
-    pending = [PendingUse(client_id="t", upstream_id="t"), PendingUse(client_id="t", upstream_id="t_2")]
+    pending = [PendingUse(call=use("t"), upstream_id="t"), PendingUse(call=use("t"), upstream_id="t_2")]
     writer = MessageWriter(model_id="m", names=ToolNames(), repairs=set())
     message = writer.build_user(user(result("t", "1"), result("t", "2")).blocks, pending)
     context = answered(("t", "success", ["1"]), ("t_2", "success", ["2"]))

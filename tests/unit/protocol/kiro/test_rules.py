@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from kiro2api.protocol.anthropic.request import parse_messages_request
+from kiro2api.protocol.bodies import REPLACED_SURROGATES
 from kiro2api.protocol.conversation import (
     AssistantTurn,
     Conversation,
@@ -26,6 +27,7 @@ from kiro2api.protocol.kiro.repairs import Repair
 from kiro2api.protocol.kiro.request import UpstreamRequest, build_request
 from kiro2api.protocol.kiro.simplification import simplify_schemas
 from kiro2api.protocol.openai.request import parse_chat_request
+from kiro2api.simulator.refusals import Rule
 from kiro2api.simulator.validation import validate_request
 from tests.support.conversations import assistant, nest, picture, result, use, user
 
@@ -158,6 +160,19 @@ ROWS = (
         broken=talk(user("a"), assistant(use("t")), user(result("t", " "))),
         repairs=(Repair.FILLED_EMPTY_RESULT,),
         sent='"content":[{"text":"(no output)"}]',
+    ),
+    Repaired(
+        rule="the same failure is told with its number",
+        broken=talk(
+            user("a"),
+            *(
+                turn
+                for item in "123"
+                for turn in (assistant(use(item, "read_file", {"x": 1})), user(result(item, "no", is_error=True)))
+            ),
+        ),
+        repairs=(Repair.EXPLAINED_REPEATED_FAILURE,),
+        sent='"content":[{"text":"no"},{"text":"[This exact call has now failed 3 times,',
     ),
     Repaired(
         rule="pictures stand beside results",
@@ -352,7 +367,7 @@ def test_refused_schemas_are_simplified() -> None:
     simple = simplify_schemas(build(ask(input_schema=schema)))
     assert simple is not None
     assert simple.repairs == (Repair.SIMPLIFIED_SCHEMAS.value,)
-    assert validate_request(simple.encode(profile_arn=None)) is None
+    assert validate_request(simple.encode(profile_arn=None), strict=True) is None
 
 
 OF_REASONING = frozenset(
@@ -369,11 +384,77 @@ OF_REASONING = frozenset(
 """Depend on the model and on the exchange, not on the conversation alone."""
 
 
+OF_ANSWERS = frozenset(
+    {
+        Repair.EXPLAINED_TRUNCATION,
+        Repair.EMULATED_ANSWER_FORMAT,
+        Repair.ASKED_AGAIN_FOR_JSON,
+        Repair.UNWRAPPED_JSON,
+        Repair.PARTLY_CHECKED_JSON,
+    }
+)
+"""Have to do with what the model says, and with no rule of the upstream's."""
+
+
 def test_each_repair_has_its_rule() -> None:
     """No repair is made without a rule that it is for."""
     listed = {repair for row in ROWS for repair in row.repairs}
-    assert listed | {Repair.SIMPLIFIED_SCHEMAS} | OF_REASONING == set(Repair)
+    assert listed | {Repair.SIMPLIFIED_SCHEMAS} | OF_REASONING | OF_ANSWERS == set(Repair)
     assert len({row.rule for row in ROWS}) == len(ROWS)
+
+
+REFUSALS = {
+    Rule.HISTORY_STARTS_WITH_USER: "the first message is the user's",
+    Rule.HISTORY_STARTS_WITH_TEXT: "the first message is not tool results alone",
+    Rule.CURRENT_IS_USER: "the last message is the user's",
+    Rule.HISTORY_ALTERNATES: "the sides alternate",
+    Rule.HISTORY_ENDS_WITH_ASSISTANT: "the sides alternate",
+    Rule.RESULTS_COMPLETE: "a tool use is answered",
+    Rule.RESULTS_FOLLOW_USES: "a tool result stands behind tool uses",
+    Rule.RESULTS_KNOWN: "a tool result answers a use of the message before",
+    Rule.RESULTS_UNIQUE: "a tool use has one result",
+    Rule.TOOL_USES_UNIQUE: "a tool use stands once",
+    Rule.TOOL_USE_ID: "ids of tool uses are short and of plain letters",
+    Rule.TOOL_RESULT_ID: "ids of tool uses are short and of plain letters",
+    Rule.TOOL_RESULT_CONTENT: "a tool result has content",
+    Rule.IMAGE_COUNT: "a message has ten pictures at most",
+    Rule.TOOL_USE_KEYS: "a tool's input has no empty key",
+    Rule.NESTING_DEPTH: "a tool's input is not too deep",
+    Rule.USER_SAYS_SOMETHING: "the user says something",
+    Rule.ASSISTANT_SAYS_SOMETHING: "the model says something",
+    Rule.REASONING_SIGNATURE: "reasoning is signed for this credential",
+    Rule.TOOL_DECLARED: "tools of the history are declared",
+    Rule.TOOL_NAME: "a tool's name is short and of plain letters",
+    Rule.TOOL_USE_NAME: "a tool's name is short and of plain letters",
+    Rule.TOOL_UNIQUE: "tools' names differ in more than case",
+    Rule.TOOL_DESCRIPTION: "a description is not too long",
+    Rule.TOOL_SCHEMA: "a schema is an object's",
+    Rule.TOOL_SCHEMA_REFERENCES: "a schema refers to nothing",
+}
+"""What the service refuses a request for, and the rule here whose repair keeps it from that."""
+KEPT_OTHERWISE = {
+    # By the types of the wire, which can say nothing else, and the constants in it.
+    *(Rule.BODY_IS_JSON, Rule.BODY_IS_OBJECT, Rule.CONVERSATION_STATE, Rule.HISTORY_IS_LIST, Rule.CHAT_MESSAGE),
+    *(Rule.NO_SYSTEM_PROMPT, Rule.NO_AGENT_MODE, Rule.AGENT_TASK_TYPE, Rule.CHAT_TRIGGER_TYPE, Rule.ORIGIN),
+    *(Rule.CONTENT, Rule.USER_CONTEXT, Rule.ENV_STATE, Rule.ADDITIONAL_CONTEXT, Rule.MESSAGE_ID, Rule.REASONING),
+    *(Rule.TOOL, Rule.TOOL_USE, Rule.TOOL_USE_INPUT, Rule.TOOL_RESULT, Rule.TOOL_RESULT_STATUS),
+    *(Rule.IMAGE, Rule.IMAGE_FORMAT, Rule.IMAGE_SOURCE),
+    # Where the client's bytes are read.
+    *(Rule.NO_UNPAIRED_SURROGATE, Rule.IMAGE_BASE64, Rule.IMAGE_EMPTY, Rule.IMAGE_SIZE, Rule.IMAGE_MAGIC),
+    # By the exchange and what it knows of model, credential and session.
+    *(Rule.MEDIA_TYPE, Rule.PROFILE_ARN, Rule.CONVERSATION_ID, Rule.AGENT_CONTINUATION_ID, Rule.MODEL_ID_FORM),
+    *(Rule.MODEL_FIELDS, Rule.MODEL_FIELDS_SUPPORTED, Rule.MODEL_FIELDS_KNOWN, Rule.MODEL_FIELDS_EFFORT),
+    *(Rule.MODEL_FIELDS_THINKING, Rule.MODEL_FIELDS_MAX_TOKENS),
+    # Not at all before the service says so: it alone knows.
+    *(Rule.CONTENT_LENGTH, Rule.MODEL_ID_KNOWN, Rule.TOOL_SCHEMA_PLAIN),
+}
+
+
+def test_each_refusal_has_its_rule() -> None:
+    """Nothing that the service refuses is left to chance."""
+    assert set(REFUSALS) | KEPT_OTHERWISE == set(Rule)
+    assert set(REFUSALS).isdisjoint(KEPT_OTHERWISE)
+    assert set(REFUSALS.values()) <= {row.rule for row in ROWS}
 
 
 ANTHROPIC: JSONObject = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "a"}]}
@@ -467,5 +548,7 @@ def test_half_a_character_is_replaced(half: str) -> None:
     """It arrives as the sign for what cannot be read; a whole one stays."""
     for parse, good in ((parse_messages_request, ANTHROPIC), (parse_chat_request, CHAT)):
         body = json.dumps(good).replace('"a"', rf'"\ud83d\ude00{half}b"')
-        request = build(parse(body.encode()).conversation)
+        conversation = parse(body.encode()).conversation
+        assert conversation.repairs == (REPLACED_SURROGATES,)
+        request = build(conversation)
         assert "\N{GRINNING FACE}\ufffd" in request.conversation_state.decode()

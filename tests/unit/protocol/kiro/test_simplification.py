@@ -87,7 +87,7 @@ def build(conversation: Conversation) -> tuple[dict[str, Any], dict[str, Any]]:
     )
     simple = simplify_schemas(request)
     assert simple is not None
-    assert validate_request(simple.encode(profile_arn=None)) is None
+    assert validate_request(simple.encode(profile_arn=None), strict=True) is None
     assert simple.repairs == (*request.repairs, "simplified_schemas")
     assert simplify_schemas(simple) is None
     return json.loads(simple.conversation_state), json.loads(request.conversation_state)
