@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kiro2api.protocol.jsontext import JSON, JSONObject
@@ -73,8 +74,8 @@ class UserMessage:
     model: Model
     model_id: str
     """``auto`` when the service is to choose."""
-    tools: frozenset[str]
-    """Folded names."""
+    tools: Mapping[str, JSONObject]
+    """Schemas by folded names."""
     result_ids: tuple[str, ...]
 
 

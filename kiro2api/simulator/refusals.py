@@ -44,6 +44,9 @@ class Rule(enum.StrEnum):
     TOOL_UNIQUE = "tool_unique"
     TOOL_DESCRIPTION = "tool_description"
     TOOL_SCHEMA = "tool_schema"
+    TOOL_SCHEMA_REFERENCES = "tool_schema_references"
+    TOOL_SCHEMA_PLAIN = "tool_schema_plain"
+    """Only of a service that is strict."""
     TOOL_USE = "tool_use"
     TOOL_USE_ID = "tool_use_id"
     TOOL_USE_NAME = "tool_use_name"
@@ -102,6 +105,8 @@ ANSWERS: dict[Rule, tuple[str, str]] = {
         "TOOL_SCHEMA_INVALID",
         "toolSpecification.inputSchema.json.type must be one of the following: object",
     ),
+    Rule.TOOL_SCHEMA_REFERENCES: ("TOOL_SCHEMA_INVALID", IMPROPER),
+    Rule.TOOL_SCHEMA_PLAIN: ("TOOL_SCHEMA_INVALID", IMPROPER),
     Rule.TOOL_DECLARED: (
         "TOOL_CONFIG_MISSING",
         "Tools must be declared when the conversation holds tool uses or tool results.",

@@ -50,6 +50,7 @@ class Simulator:
         requests: Those remembered, in the order in which they were whole; what is asked about requests below is
             answered from these.
         counts: How many there were for each path, forgotten ones included.
+        strict: Whether to refuse also what only some observers saw refused; not so at first.
         responder: Chooses scripts for generate calls, for example by ``record.credential``.
         refresh_responder: The same for refreshes.
         control_responder: The same for the control plane, before anything is refused.
@@ -72,6 +73,7 @@ class Simulator:
         self.accounts = Accounts() if accounts is None else accounts
         self.requests: deque[Record] = deque(maxlen=keep)
         self.counts: Counter[str] = Counter()
+        self.strict = False
         self.responder: Responder | None = None
         self.refresh_responder: Responder | None = None
         self.control_responder: Responder | None = None
@@ -169,7 +171,7 @@ class Simulator:
             return _choose(record, deque(), self.control_responder)
         if not _is_generate(record):
             return None
-        refusal = refuse_generate(self.accounts, record, now=now)
+        refusal = refuse_generate(self.accounts, record, now=now, strict=self.strict)
         if refusal is not None:
             return [refusal]
         charge_generate(self.accounts, record)
@@ -186,7 +188,7 @@ class Simulator:
         if _is_control(record):
             return [answer_control(self.accounts, record, now=now)]
         if _is_generate(record):
-            refusal = refuse_generate(self.accounts, record, now=now)
+            refusal = refuse_generate(self.accounts, record, now=now, strict=self.strict)
             return [refusal] if refusal else answer_generate(record, delay=self._demo_delay)
         return [build_unknown_operation(record)]
 

@@ -125,17 +125,17 @@ def authorize_call(accounts: Accounts, record: Record, *, region: str | None, no
     return denial or (SUSPENDED if account.suspended else account)
 
 
-def refuse_generate(accounts: Accounts, record: Record, *, now: float) -> Respond | None:
+def refuse_generate(accounts: Accounts, record: Record, *, now: float, strict: bool = False) -> Respond | None:
     """The refusal of a generate call, if its access token, its body or its account deserves one.
 
-    The record keeps the credential, and the rule that the body breaks.
+    The record keeps the credential, and the rule that the body breaks, which may be one of a ``strict`` service.
     """
     account = authorize_call(accounts, record, region=record.region, now=now)
     if isinstance(account, Denial):
         return render_denial(account)
     if account.forbidden:
         return render_denial(FORBIDDEN)
-    refusal = _refuse_media_type(record.headers) or validate_request(record.raw)
+    refusal = _refuse_media_type(record.headers) or validate_request(record.raw, strict=strict)
     if refusal is not None:
         record.rule = refusal.rule
         return build_error(refusal.status, refusal.message, reason=refusal.reason)

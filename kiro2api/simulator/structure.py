@@ -3,6 +3,7 @@
 The service's first-party client enforces the same rules before it sends anything.
 """
 
+from collections.abc import Collection
 from itertools import pairwise
 
 from kiro2api.simulator.messages import AssistantMessage, UserMessage
@@ -61,7 +62,7 @@ def _check_answers(uses: tuple[ToolUse, ...], result_ids: tuple[str, ...]) -> No
         raise RefusedError(Rule.RESULTS_COMPLETE)
 
 
-def _check_declared(history: list[Message], declared: frozenset[str]) -> None:
+def _check_declared(history: list[Message], declared: Collection[str]) -> None:
     for message in history:
         if isinstance(message, AssistantMessage):
             for use in message.tool_uses:

@@ -13,6 +13,7 @@ from kiro2api.simulator.members import (
     read_union,
 )
 from kiro2api.simulator.refusals import RefusedError, Rule
+from kiro2api.simulator.schemas import check_schema
 
 MAX_NAME_CHARS = 64
 """Characters of a tool's name, and of a tool-use id."""
@@ -35,36 +36,28 @@ def fold_name(name: str) -> str:
     return name.casefold()
 
 
-def check_tools(context: JSONObject) -> frozenset[str]:
-    """The folded names of the tools that a user message declares."""
-    names: set[str] = set()
+def check_tools(context: JSONObject) -> dict[str, JSONObject]:
+    """The schemas of the tools that a user message declares, by their folded names."""
+    schemas: dict[str, JSONObject] = {}
     for tool in read_list(context, "tools", Rule.TOOL):
         _, specification = read_union(tool, {"toolSpecification"}, Rule.TOOL)
-        name = fold_name(_check_specification(read_object(specification, Rule.TOOL)))
-        if name in names:
+        name, schema = _check_specification(read_object(specification, Rule.TOOL))
+        if fold_name(name) in schemas:
             raise RefusedError(Rule.TOOL_UNIQUE)
-        names.add(name)
-    return frozenset(names)
+        schemas[fold_name(name)] = schema
+    return schemas
 
 
-def _check_specification(specification: JSONObject) -> str:
+def _check_specification(specification: JSONObject) -> tuple[str, JSONObject]:
+    """Name and schema of a tool."""
     name = read_matching(specification, "name", _NAME, MAX_NAME_CHARS, Rule.TOOL_NAME)
     description = read_string(specification, "description", Rule.TOOL_DESCRIPTION)
     if not 1 <= len(description) <= MAX_DESCRIPTION_CHARS:
         raise RefusedError(Rule.TOOL_DESCRIPTION)
-    _, schema = read_union(specification.get("inputSchema"), {"json"}, Rule.TOOL_SCHEMA)
-    _check_schema(read_object(schema, Rule.TOOL_SCHEMA))
-    return name
-
-
-def _check_schema(schema: JSONObject) -> None:
-    """The schema's root is an object with well-formed ``properties`` and ``required``, where it has them."""
-    if schema.get("type") != "object":
-        raise RefusedError(Rule.TOOL_SCHEMA)
-    read_object(schema.get("properties", {}), Rule.TOOL_SCHEMA)
-    required = schema.get("required", [])
-    if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
-        raise RefusedError(Rule.TOOL_SCHEMA)
+    _, value = read_union(specification.get("inputSchema"), {"json"}, Rule.TOOL_SCHEMA)
+    schema = read_object(value, Rule.TOOL_SCHEMA)
+    check_schema(schema)
+    return name, schema
 
 
 def check_tool_uses(message: JSONObject) -> tuple[ToolUse, ...]:

@@ -20,6 +20,7 @@ from kiro2api.simulator.messages import AssistantMessage, UserMessage, check_mes
 from kiro2api.simulator.models import check_model_fields
 from kiro2api.simulator.reasoning import sign_thought
 from kiro2api.simulator.refusals import Refusal, RefusedError, Rule
+from kiro2api.simulator.schemas import check_plain_schema
 from kiro2api.simulator.structure import check_structure
 
 MAX_NESTING = 127
@@ -36,10 +37,17 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _PROFILE_ARN = re.compile(r"arn:aws:(?:codewhisperer|transform):[a-z0-9-]{1,63}:\d{12}:profile/[A-Za-z0-9]{12}")
 
 
-def validate_request(body: bytes) -> Refusal | None:
-    """How the service refuses ``body``, or ``None`` if it takes it."""
+def validate_request(body: bytes, *, strict: bool = False) -> Refusal | None:
+    """How the service refuses ``body``, or ``None`` if it takes it.
+
+    Args:
+        body: Of the call.
+        strict: Whether the service is one that refuses what only some observers saw refused.
+    """
     try:
-        _check_body(read_object(_parse(body), Rule.BODY_IS_OBJECT))
+        current = _check_body(read_object(_parse(body), Rule.BODY_IS_OBJECT))
+        for schema in current.tools.values() if strict else ():
+            check_plain_schema(schema)
     except RefusedError as error:
         return error.refusal
     return None
@@ -83,7 +91,8 @@ def _check_text(text: str) -> None:
         raise RefusedError(Rule.NO_UNPAIRED_SURROGATE) from None
 
 
-def _check_body(body: JSONObject) -> None:
+def _check_body(body: JSONObject) -> UserMessage:
+    """The current message."""
     if body.get("systemPrompt") is not None:
         raise RefusedError(Rule.NO_SYSTEM_PROMPT)
     # With REST addressing the mode travels in a header.
@@ -104,6 +113,7 @@ def _check_body(body: JSONObject) -> None:
             if signature != sign_thought(text, current.model_id):
                 raise RefusedError(Rule.REASONING_SIGNATURE)
     check_model_fields(body, current.model)
+    return current
 
 
 def _check_identity(state: JSONObject) -> None:

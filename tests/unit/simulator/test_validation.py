@@ -63,6 +63,11 @@ def with_tools(tools: Sequence[JSON]) -> JSONObject:
     return request(user(context={"tools": list(tools)}))
 
 
+def with_property(schema: JSON, name: str = "a") -> JSONObject:
+    """A body with a tool that takes one property."""
+    return with_tools([tool(schema={"type": "object", "properties": {name: schema}})])
+
+
 def with_images(images: Sequence[JSON]) -> JSONObject:
     """A body with ``images``."""
     return request(user(images=list(images)))
@@ -167,6 +172,29 @@ TOOLS: list[Case] = [
         Rule.TOOL_SCHEMA,
         with_tools([tool(schema={"type": "object", "properties": {"a": {}}})]),
         with_tools([tool(schema={"type": "object", "properties": None})]),
+    ),
+    (Rule.TOOL_SCHEMA, with_property({"required": []}), with_property({"required": None})),
+    (Rule.TOOL_SCHEMA, with_property({"properties": {}}), with_property({"properties": None})),
+    (Rule.TOOL_SCHEMA_REFERENCES, with_property({"default": {"$ref": "#"}}), with_property({"$ref": "#"})),
+    (Rule.TOOL_SCHEMA_REFERENCES, with_property({}, "$ref"), with_property({"items": [{"$ref": "#"}]})),
+    (Rule.TOOL_SCHEMA_REFERENCES, with_property({}, "$defs"), with_property({"$defs": {}})),
+    (
+        Rule.TOOL_SCHEMA_REFERENCES,
+        with_tools([tool(schema={"type": "object", "$schema": "http://json-schema.org/draft-07/schema#"})]),
+        with_tools([tool(schema={"type": "object", "definitions": {}})]),
+    ),
+]
+
+STRICT: list[Case] = [
+    (Rule.TOOL_SCHEMA_PLAIN, with_property({"enum": ["a"]}), with_property({"const": "a"})),
+    (Rule.TOOL_SCHEMA_PLAIN, with_property({"type": "string"}), with_property({"type": ["string", "null"]})),
+    (Rule.TOOL_SCHEMA_PLAIN, with_property({"required": ["a"]}), with_property({"required": []})),
+    (Rule.TOOL_SCHEMA_PLAIN, with_property({}, "format"), with_property({"format": "date"})),
+    (Rule.TOOL_SCHEMA_PLAIN, with_property({"items": {}}), with_property({"items": {"anyOf": [{}]}})),
+    (
+        Rule.TOOL_SCHEMA_PLAIN,
+        with_tools([tool(schema={"type": "object"})]),
+        with_tools([tool(schema={"type": "object", "additionalProperties": False})]),
     ),
 ]
 
@@ -362,7 +390,7 @@ MODEL_FIELDS: list[Case] = [
 ]
 
 CASES = TOP_LEVEL + MESSAGES + TOOLS + TOOL_LOOPS + IMAGES + HISTORY + MODEL_FIELDS
-OUTSIDE_THE_TABLE = {Rule.MEDIA_TYPE, Rule.BODY_IS_JSON, Rule.BODY_IS_OBJECT}
+OUTSIDE_THE_TABLE = {Rule.TOOL_SCHEMA_PLAIN, Rule.MEDIA_TYPE, Rule.BODY_IS_JSON, Rule.BODY_IS_OBJECT}
 IDS = [f"{number}-{case[0]}" for number, case in enumerate(CASES)]
 
 
@@ -378,6 +406,16 @@ def test_breaking_a_rule_is_refused(case: Case) -> None:
     refusal = validate_request(encode(case[2]))
     assert refusal is not None
     assert (refusal.status, refusal.rule) == (400, case[0])
+
+
+@pytest.mark.parametrize("case", STRICT)
+def test_what_only_some_saw_refused_is_refused_on_demand(case: Case) -> None:
+    """Only a strict service tells the two bodies apart."""
+    good, bad = map(encode, case[1:])
+    assert [validate_request(body) for body in (good, bad)] == [None, None]
+    assert validate_request(good, strict=True) is None
+    refusal = validate_request(bad, strict=True)
+    assert refusal == Refusal(status=400, message=IMPROPER, reason="TOOL_SCHEMA_INVALID", rule=case[0])
 
 
 def test_every_rule_has_a_case() -> None:
