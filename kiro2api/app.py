@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 from kiro2api import __version__
 from kiro2api.auth.broker import CredentialBroker
 from kiro2api.config import Settings
+from kiro2api.conversion.converter import Converter
 from kiro2api.errors import Kiro2ApiError
 from kiro2api.protocol.catalog import Catalog
 from kiro2api.protocol.complexity import Complexity
@@ -33,6 +34,7 @@ from kiro2api.routes.guard import (
     name_request_id_header,
 )
 from kiro2api.routes.health import build_health_routes
+from kiro2api.routes.intake import Intake
 from kiro2api.routes.life import Lives, LivingConnection, LivingRequest, get_life
 from kiro2api.routes.messages import build_messages_routes
 from kiro2api.routes.models import build_models_routes
@@ -122,6 +124,7 @@ def build_program(settings: Settings, supply: Supply, *, client: httpx.AsyncClie
         new_id=_new_id,
         new_conversation_id=lambda: str(uuid.uuid4()),
         max_tool_description_length=settings.max_tool_description_length,
+        intake=Intake(Converter(to_log)),
         disable_stream=settings.disable_stream,
         ping_seconds=settings.ping_interval,
     )

@@ -30,6 +30,8 @@ class ErrorKind(enum.Enum):
     """No upstream credential can be used: revoked, suspended, or refused when refreshed."""
     UPSTREAM = "upstream"
     UPSTREAM_TIMEOUT = "upstream_timeout"
+    ANSWER_FORMAT = "answer_format"
+    """The model does not answer in the form that the client asks for: a client must not repeat the request."""
     INTERNAL = "internal"
     """Our own defect."""
 

@@ -3,44 +3,51 @@
 Unions in the schemas have tags of their own, which begin with :data:`MARK` and are left out of the paths in errors.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
 from kiro2api.protocol.errors import InvalidRequestError
-from kiro2api.protocol.jsontext import InvalidJSONError, JSONObject, parse_json
+from kiro2api.protocol.jsontext import InvalidJSONError, JSONObject, parse_and_repair_json
 
 MARK: Final = "|"
 """Begins every tag; no field of a schema begins so."""
+FIELD_REQUIRED: Final = "Field required"
+"""What is said of a field that is missing, here and wherever else one is missed."""
+REPLACED_SURROGATES: Final = "replaced_surrogates"
+"""The repair of a body that has half a character somewhere."""
 
-_PHRASES: Final = {
-    "missing": "is required",
-    "model_type": "must be an object",
-    "dict_type": "must be an object",
-    "list_type": "must be an array",
-    "string_type": "must be a string",
-    "bool_type": "must be true or false",
-    "int_type": "must be a whole number",
-    "float_type": "must be a number",
-    "too_short": "must not be empty",
-    "string_too_short": "must not be empty",
+_SENTENCES: Final = {
+    "model_type": "Input should be an object",
+    "dict_type": "Input should be an object",
+    "list_type": "Input should be an array",
+    "too_short": "Input should have at least one member",
+    "string_too_short": "Input should not be empty",
 }
-"""Pydantic's error types whose own words speak of Python."""
+"""By pydantic's error type, where its own words speak of Python: the others are those of Anthropic's service."""
 
 
-def parse_object(body: bytes) -> JSONObject:
+class ParsedBody(NamedTuple):
+    """The JSON object that a request is."""
+
+    value: JSONObject
+    repairs: tuple[str, ...]
+    """What of the text had to be changed."""
+
+
+def parse_object(body: bytes) -> ParsedBody:
     """The JSON object that the bytes of a request are.
 
     Raises:
         InvalidRequestError: Not JSON, or no object.
     """
     try:
-        value = parse_json(body)
+        value, is_repaired = parse_and_repair_json(body)
     except InvalidJSONError as error:
         raise InvalidRequestError(f"The request body is not valid JSON: {error}.") from None
     if not isinstance(value, dict):
         raise InvalidRequestError("The request body must be a JSON object.")
-    return value
+    return ParsedBody(value, (REPLACED_SURROGATES,) if is_repaired else ())
 
 
 def read_fields[M: BaseModel](schema: type[M], value: JSONObject) -> M:
@@ -53,8 +60,8 @@ def read_fields[M: BaseModel](schema: type[M], value: JSONObject) -> M:
         return schema.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        message = _PHRASES.get(first["type"], first["msg"])
-        raise InvalidRequestError(f"{message}.", path=_render_path(first["loc"])) from None
+        sentence = _SENTENCES.get(first["type"], first["msg"])
+        raise InvalidRequestError(sentence, path=_render_path(first["loc"])) from None
 
 
 def _render_path(loc: tuple[int | str, ...]) -> str:

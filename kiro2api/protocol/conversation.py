@@ -152,6 +152,14 @@ class ThinkingChoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerFormat:
+    """What the client says about the form of the answer: JSON, and nothing around it."""
+
+    schema: JSONObject | None = None
+    """The JSON schema that it fits; ``None`` for any JSON object."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
     """All that a client asks for in one request."""
 
@@ -167,6 +175,8 @@ class Conversation:
     max_tokens: int | None = None
     stop_sequences: tuple[str, ...] = ()
     """Non-empty strings."""
+    answer_format: AnswerFormat | None = None
+    """``None``: words, as the model likes."""
     session_id: str | None = None
     """The client's own name for the session that this request belongs to."""
     repairs: tuple[str, ...] = ()

@@ -4,6 +4,12 @@ from dataclasses import dataclass
 
 from kiro2api.errors import ErrorKind, Kiro2ApiError
 
+TRY_AGAIN = "this is a server error, please try again"
+"""What an error says that may break a stream off, and that a repetition may cure.
+
+Within a stream no status tells a client whether to repeat the request: opencode and pi look for "server error".
+"""
+
 
 class InvalidRequestError(Kiro2ApiError):
     """The client's request cannot be understood or served as it is.
@@ -38,7 +44,7 @@ class UpstreamProtocolError(Kiro2ApiError):
     kind = ErrorKind.UPSTREAM
 
     def __init__(self, detail: str) -> None:
-        super().__init__("The upstream's answer was damaged on the way; please try again.", detail=detail)
+        super().__init__(f"The upstream's answer was damaged on the way; {TRY_AGAIN}.", detail=detail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

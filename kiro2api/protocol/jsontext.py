@@ -1,9 +1,11 @@
 """JSON as text: a strict and lenient-where-harmless parser, and the one encoder."""
 
+import itertools
 import json
 import math
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,6 +16,14 @@ MAX_DEPTH = 100
 """Containers within containers. The upstream refuses 128, and wraps what it gets from us in some of its own."""
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
+_STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+"""A string, in which nothing has a meaning, or a container's beginning or end."""
+_STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
+_WORDS_OF_OTHERS = re.compile(rb"NaN|Infinity|undefined|None|True|False")
+"""Values of JavaScript and Python that JSON has not."""
+_OFFSET = re.compile(r" \(byte (\d+)\)$")
+_PATH = re.compile(r" - at `[^`]*`$")
+"""The parser's, which has no names in it."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _REPLACEMENT_ESCAPE = b"\\ufffd"
@@ -27,10 +37,26 @@ _encoder = msgspec.json.Encoder()
 
 
 class InvalidJSONError(ValueError):
-    """The text is not JSON as RFC 8259 has it, in UTF-8, within this machine's limits."""
+    """The text is not JSON as RFC 8259 has it, in UTF-8, within this machine's limits; says where, if that is known."""
+
+
+class RepairedJSON(NamedTuple):
+    """A value, and whether single surrogates were replaced in it."""
+
+    value: JSON
+    is_repaired: bool
 
 
 def parse_json(data: bytes) -> JSON:
+    """As :func:`parse_and_repair_json`, without a word about repairs.
+
+    Raises:
+        InvalidJSONError: As there.
+    """
+    return parse_and_repair_json(data).value
+
+
+def parse_and_repair_json(data: bytes) -> RepairedJSON:
     """The value of ``data``, which must be one JSON text in UTF-8; of a doubled key the last value counts.
 
     Escapes of single surrogates (JavaScript writes them for half an emoji) become U+FFFD: the upstream refuses them,
@@ -42,13 +68,15 @@ def parse_json(data: bytes) -> JSON:
     try:
         value = _decode(data)
     except RecursionError:
-        raise InvalidJSONError("nested too deep") from None
+        raise _too_deep(data) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         repaired = _replace_single_escapes(data)
         if repaired is None:
-            raise InvalidJSONError(_reason(error)) from None
-        return parse_json(repaired)
-    return _check_depth(value)
+            raise _explain(error, data) from None
+        return RepairedJSON(parse_json(repaired), is_repaired=True)
+    if _is_too_deep(value):
+        raise _too_deep(data)
+    return RepairedJSON(value, is_repaired=False)
 
 
 def parse_json_with_surrogates(data: bytes) -> JSON:
@@ -60,21 +88,55 @@ def parse_json_with_surrogates(data: bytes) -> JSON:
     try:
         value: JSON = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_parse_finite)
     except RecursionError:
-        raise InvalidJSONError("nested too deep") from None
+        raise _too_deep(data) from None
     except ValueError as error:
-        raise InvalidJSONError(_reason(error)) from None
-    return _check_depth(value)
+        raise InvalidJSONError(str(error)) from None
+    if _is_too_deep(value):
+        raise _too_deep(data)
+    return value
 
 
-def _check_depth(value: JSON) -> JSON:
-    """``value``, which nests no deeper than ``MAX_DEPTH``; level by level, so that depth costs no stack."""
+def _is_too_deep(value: JSON) -> bool:
+    """Whether ``value`` nests deeper than ``MAX_DEPTH``; level by level, so that depth costs no stack."""
     level: list[JSONObject | list[JSON]] = [value] if isinstance(value, _CONTAINERS) else []
     for _ in range(MAX_DEPTH + 1):
         if not level:
-            return value
+            return False
         children = (parent.values() if isinstance(parent, dict) else parent for parent in level)
         level = [child for group in children for child in group if isinstance(child, _CONTAINERS)]
-    raise InvalidJSONError("nested too deep")
+    return True
+
+
+def _too_deep(data: bytes) -> InvalidJSONError:
+    """Says which container of ``data`` is the first that is nested too deep."""
+    steps = ((_STEPS.get(token[0], 0), token.start()) for token in _STRUCTURE.finditer(data))
+    levels = itertools.accumulate(steps, lambda before, step: (before[0] + step[0], step[1]))
+    # None is found if the parser's own limit is lower, which depends on the machine.
+    offset = next((start for level, start in levels if level > MAX_DEPTH), len(data))
+    return InvalidJSONError(f"nested too deep, more than {MAX_DEPTH} levels {_locate(data, offset)}")
+
+
+def _explain(error: msgspec.DecodeError | UnicodeDecodeError, data: bytes) -> InvalidJSONError:
+    """``error`` with its place in ``data`` as an editor shows it."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as undecodable:
+        return InvalidJSONError(f"not UTF-8 {_locate(data, undecodable.start)}")
+    reason = _PATH.sub("", str(error).removeprefix("JSON is malformed: "))
+    if isinstance(error, msgspec.ValidationError):
+        return InvalidJSONError(reason)  # of a number out of range, whose place the parser does not tell
+    found = _OFFSET.search(reason)
+    offset = int(found[1]) if found else len(data)
+    word = _WORDS_OF_OTHERS.match(data, offset)
+    what = f"{word[0].decode()} is not JSON" if word else _OFFSET.sub("", reason)
+    return InvalidJSONError(f"{what} {_locate(data, offset)}")
+
+
+def _locate(data: bytes, offset: int) -> str:
+    """Line and column of a byte, both from 1."""
+    line_start = data.rfind(b"\n", 0, offset) + 1
+    column = len(data[line_start:offset].decode(errors="replace")) + 1
+    return f"(line {data.count(b'\n', 0, offset) + 1}, column {column})"
 
 
 def replace_surrogates(value: JSON) -> JSON:
@@ -135,7 +197,3 @@ def _parse_finite(text: str) -> float:
 
 def _refuse_constant(name: str) -> float:
     raise InvalidJSONError(f"{name} is not JSON")
-
-
-def _reason(error: Exception) -> str:
-    return str(error).removeprefix("JSON is malformed: ")

@@ -18,7 +18,7 @@ def build_completions_routes(service: Service) -> Blueprint:
     @blueprint.post("/v1/chat/completions")
     async def create_completion() -> Response:
         life = get_life()
-        parsed = await service.intake.read(life, parse_chat_request)
+        parsed = await service.intake.read_whole(life, parse_chat_request)
         completion_id, created = service.new_id("chatcmpl-"), int(service.now())
         model = parsed.conversation.model
         call = Call(

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
+from kiro2api.errors import ErrorKind
 from kiro2api.protocol.conversation import (
     AssistantBlock,
     Image,
@@ -35,7 +36,18 @@ _QUOTED_CHARS = 80
 
 
 class ResponseNotFoundError(InvalidRequestError):
-    """The response to be continued is not kept here."""
+    """The response that is asked for is not kept here."""
+
+    kind = ErrorKind.NOT_FOUND
+
+    def __init__(self, response_id: str) -> None:
+        super().__init__(
+            f"Response with id {response_id[:_QUOTED_CHARS]!r} not found: it is not kept, or not any more."
+        )
+
+
+class PreviousResponseNotFoundError(InvalidRequestError):
+    """The response to be continued is not kept here; which OpenAI does not call "not found" but a bad request."""
 
     def __init__(self, response_id: str) -> None:
         super().__init__(
@@ -47,13 +59,18 @@ class ResponseNotFoundError(InvalidRequestError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Kept:
+class KeptResponse:
+    """A response, and what can be continued from it."""
+
+    body: bytes
+    """As it is answered when it is not streamed."""
     history: History
     size: int
+    """Bytes of memory."""
 
 
 class KeptResponses:
-    """Conversations by the id of the response that ends them.
+    """Responses by their ids.
 
     Args:
         max_count: Responses.
@@ -63,7 +80,7 @@ class KeptResponses:
     def __init__(self, *, max_count: int = MAX_KEPT_RESPONSES, max_bytes: int = MAX_KEPT_BYTES) -> None:
         self._max_count = max_count
         self._max_bytes = max_bytes
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._kept: OrderedDict[str, KeptResponse] = OrderedDict()
         """What was used longest ago comes first."""
         self._owners: dict[str, str] = {}
         """The response of each item."""
@@ -73,19 +90,19 @@ class KeptResponses:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def add(self, response_id: str, history: History) -> None:
-        """Keeps ``history``, and lets go of others if there is no room."""
-        size = measure_history(history)
+    def add(self, response_id: str, body: bytes, history: History) -> None:
+        """Keeps a response with the conversation that it ends, and lets go of others if there is no room."""
+        size = len(body) + measure_history(history)
         if size > self._max_bytes:
             return
-        self._kept[response_id] = _Kept(history=history, size=size)
+        self._kept[response_id] = KeptResponse(body=body, history=history, size=size)
         self._owners.update(dict.fromkeys(history.items, response_id))
         self.size += size
         while len(self._kept) > self._max_count or self.size > self._max_bytes:
-            self._drop_oldest()
+            self._drop(next(iter(self._kept)))
 
-    def find(self, response_id: str) -> History:
-        """The conversation up to that response.
+    def find(self, response_id: str) -> KeptResponse:
+        """The response of that id.
 
         Raises:
             ResponseNotFoundError: It is not kept.
@@ -94,15 +111,35 @@ class KeptResponses:
         if kept is None:
             raise ResponseNotFoundError(response_id)
         self._kept.move_to_end(response_id)
-        return kept.history
+        return kept
+
+    def find_previous(self, response_id: str) -> KeptResponse:
+        """The response of that id, which another one continues.
+
+        Raises:
+            PreviousResponseNotFoundError: It is not kept.
+        """
+        try:
+            return self.find(response_id)
+        except ResponseNotFoundError:
+            raise PreviousResponseNotFoundError(response_id) from None
+
+    def remove(self, response_id: str) -> None:
+        """Lets go of the response of that id.
+
+        Raises:
+            ResponseNotFoundError: It is not kept.
+        """
+        self.find(response_id)
+        self._drop(response_id)
 
     def find_items(self, item_ids: Iterable[str]) -> dict[str, AssistantBlock]:
         """What those items said; without the ones that are not kept."""
         owners = {item_id: self._owners[item_id] for item_id in item_ids if item_id in self._owners}
-        return {item_id: self.find(owner).items[item_id] for item_id, owner in owners.items()}
+        return {item_id: self.find(owner).history.items[item_id] for item_id, owner in owners.items()}
 
-    def _drop_oldest(self) -> None:
-        _, kept = self._kept.popitem(last=False)
+    def _drop(self, response_id: str) -> None:
+        kept = self._kept.pop(response_id)
         self.size -= kept.size
         for item_id in kept.history.items:
             del self._owners[item_id]

@@ -145,6 +145,8 @@ class RequestLife:
     nursery: trio.Nursery
     """Ends with the response; a task in it must not raise once the response has begun."""
     body: IncomingBody
+    remembered: int = 0
+    """Bytes of memory that hold the conversation it continues: work like that of its body."""
     outcome: str = ""
     """``completed``, ``client_disconnected``, or the kind of the error."""
     error: Kiro2ApiError | None = None

@@ -6,7 +6,7 @@ from quart import Blueprint, Response
 
 from kiro2api.protocol.anthropic.request import parse_count_tokens_request, parse_messages_request
 from kiro2api.protocol.anthropic.response import StreamRenderer, render_answer, render_token_count
-from kiro2api.protocol.usage import estimate_conversation
+from kiro2api.routes.counting import count_input
 from kiro2api.routes.life import get_life
 from kiro2api.routes.service import Service
 from kiro2api.routes.streaming import JSON_HEADERS, Call, answer
@@ -19,7 +19,7 @@ def build_messages_routes(service: Service) -> Blueprint:
     @blueprint.post("/v1/messages")
     async def create_message() -> Response:
         life = get_life()
-        parsed = await service.intake.read(life, parse_messages_request)
+        parsed = await service.intake.read_whole(life, parse_messages_request)
         message_id, model = service.new_id("msg_"), parsed.conversation.model
         call = Call(
             dialect="anthropic",
@@ -34,9 +34,7 @@ def build_messages_routes(service: Service) -> Blueprint:
     @blueprint.post("/v1/messages/count_tokens")
     async def count_tokens() -> Response:
         life = get_life()
-        conversation = await service.intake.read(life, parse_count_tokens_request)
-        service.catalog.resolve(conversation.model, listed=service.broker.list_models())
-        count = await service.intake.compute(life, partial(estimate_conversation, conversation))
-        return Response(render_token_count(count), headers=JSON_HEADERS)
+        conversation = await service.intake.read_whole(life, parse_count_tokens_request)
+        return Response(render_token_count(await count_input(service, life, conversation)), headers=JSON_HEADERS)
 
     return blueprint

@@ -8,9 +8,11 @@ from typing import Protocol
 from kiro2api.auth.broker import CredentialBroker
 from kiro2api.protocol.catalog import Catalog
 from kiro2api.protocol.complexity import Complexity
+from kiro2api.protocol.usage import Calibration
 from kiro2api.routes.admission import Admission
 from kiro2api.routes.intake import Intake
 from kiro2api.routes.life import Lives
+from kiro2api.routes.truncations import TruncationBook
 from kiro2api.supervision import Health
 from kiro2api.upstream import Silence, Upstream
 from kiro2api.watchdog import LoopWatchdog
@@ -51,7 +53,10 @@ class Service:
     new_conversation_id: Callable[[], str]
     """For clients that do not name their session."""
     max_tool_description_length: int
-    intake: Intake = field(default_factory=Intake)
+    intake: Intake
+    truncations: TruncationBook = field(default_factory=TruncationBook)
+    calibration: Calibration = field(default_factory=Calibration)
+    """What the answers so far tell about the estimates."""
     disable_stream: bool = False
     """Whether answers that are asked for as a stream are sent in one piece, when they are whole."""
     ping_seconds: float = 10.0

@@ -18,15 +18,19 @@ from quart.wrappers.response import ResponseBody
 
 from kiro2api.auth.credentials import Want
 from kiro2api.errors import Kiro2ApiError
+from kiro2api.protocol.attempt import FoldRenderer, Renderer
 from kiro2api.protocol.catalog import ResolvedModel
 from kiro2api.protocol.complexity import Complexity, analyse_complexity
 from kiro2api.protocol.conversation import Conversation
-from kiro2api.protocol.exchange import Exchange, FoldRenderer, Renderer
-from kiro2api.protocol.sessions import build_session_key
+from kiro2api.protocol.exchange import Exchange
+from kiro2api.protocol.kiro.truncations import CutRun
+from kiro2api.protocol.sessions import build_session_key, build_thread_key
 from kiro2api.protocol.turn import Answer
+from kiro2api.protocol.usage import Calibration
 from kiro2api.routes.admission import Client
 from kiro2api.routes.life import RequestLife, ShuttingDownError
 from kiro2api.routes.service import Service
+from kiro2api.routes.truncations import TruncationBook
 from kiro2api.upstream import Attempts
 
 CHANNEL_SIZE = 16
@@ -78,15 +82,19 @@ async def answer(service: Service, life: RequestLife, call: Call) -> Response:
     client = Client(address=request.remote_addr or "", session=call.conversation.session_id)
     await service.admission.enter(life, client)
     renderer = call.new_stream_renderer if call.stream else partial(FoldRenderer, call.render_answer)
-    work = partial(_build_exchange, service, call, model, renderer)
+    sent_headers = {name.lower(): value for name, value in request.headers.items()}
+    thread = build_thread_key(call.conversation, sent_headers)
+    work = partial(_build_exchange, service, call, model, renderer, service.truncations.find_run(thread))
     exchange = record.exchange = await service.intake.compute(life, work)
     relay = partial(
         service.upstream.relay,
         exchange,
-        want=_build_want(call.conversation, model),
+        want=Want(session=build_session_key(call.conversation, sent_headers), model=model.upstream_id),
         silence=service.silence[complexity],
         attempts=attempts,
     )
+    relay = partial(_relay_and_record, service.truncations, thread, exchange, relay)
+    relay = partial(_relay_and_measure, service.calibration, exchange, relay)
     headers = (STREAM_HEADERS if call.stream else JSON_HEADERS) | _name_fallback(model)
     if call.stream and not service.disable_stream:
         body = await _open_stream(service, life, call, exchange, relay)
@@ -94,9 +102,25 @@ async def answer(service: Service, life: RequestLife, call: Call) -> Response:
     return _build_response(await _collect(life, relay), headers)
 
 
-def _build_want(conversation: Conversation, model: ResolvedModel) -> Want:
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    return Want(session=build_session_key(conversation, headers), model=model.upstream_id)
+async def _relay_and_record(
+    book: TruncationBook, thread: str, exchange: Exchange, relay: "Relay", deliver: "Deliver"
+) -> None:
+    """Relays, and has recorded what was cut when the client hears of the end, as its next request may come at once."""
+    before = exchange.cut_run
+    try:
+        await relay(deliver)
+    finally:
+        if exchange.cut_run != before:
+            book.record_run(thread, exchange.cut_run)
+
+
+async def _relay_and_measure(calibration: Calibration, exchange: Exchange, relay: "Relay", deliver: "Deliver") -> None:
+    """Relays, and has the estimates for the next requests corrected by what the upstream counted."""
+    try:
+        await relay(deliver)
+    finally:
+        if exchange.measurement is not None:
+            calibration.receive(exchange.measurement)
 
 
 def _name_fallback(model: ResolvedModel) -> dict[str, str]:
@@ -104,7 +128,11 @@ def _name_fallback(model: ResolvedModel) -> dict[str, str]:
 
 
 def _build_exchange(
-    service: Service, call: Call, model: ResolvedModel, new_renderer: Callable[[], Renderer]
+    service: Service,
+    call: Call,
+    model: ResolvedModel,
+    new_renderer: Callable[[], Renderer],
+    cut_run: CutRun | None,
 ) -> Exchange:
     return Exchange(
         conversation=call.conversation,
@@ -112,6 +140,8 @@ def _build_exchange(
         conversation_id=call.conversation.session_id or service.new_conversation_id(),
         new_renderer=new_renderer,
         max_tool_description_length=service.max_tool_description_length,
+        cut_run=cut_run,
+        find_correction=partial(service.calibration.find_correction, model.upstream_id),
     )
 
 
@@ -323,6 +353,8 @@ def _describe_exchange(exchange: Exchange) -> dict[str, object]:
     fields: dict[str, object] = {
         "input_tokens": usage.total_input_tokens,
         "output_tokens": usage.output_tokens,
+        "usage_source": usage.source.value,
+        "estimated_input_tokens": exchange.estimated_input,
         "stop_reason": None if exchange.stop_reason is None else exchange.stop_reason.value,
     }
     optional = {

@@ -38,7 +38,12 @@ CLOCK: FunctionToolParam = {
     "parameters": {"type": "object", "properties": {}, "additionalProperties": False},
     "strict": True,
 }
-PATCH: CustomToolParam = {"type": "custom", "name": "apply_patch", "description": "Changes files."}
+PATCH: CustomToolParam = {
+    "type": "custom",
+    "name": "apply_patch",
+    "description": "Changes files.",
+    "format": {"type": "grammar", "syntax": "lark", "definition": 'start: "*** Begin" LF /(.+)/\n%import common.LF'},
+}
 
 
 async def ask(

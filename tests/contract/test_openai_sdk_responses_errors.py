@@ -15,12 +15,11 @@ from tests.support.troubles import BROKEN, HALF_A_CALL, TOO_LONG
     [
         ({"input": [{"role": "robot", "content": ""}]}, "input[0].role"),
         ({"input": [{"role": "user", "content": [{"type": "hologram"}]}]}, "input[0].content[0]"),
-        ({"input": [{"type": "item_reference", "id": "msg_none"}]}, "input[0].id"),
         ({"max_output_tokens": "many"}, "max_output_tokens"),
         ({"tool_choice": {"type": "function", "name": "absent"}}, "tool_choice.name"),
         ({"background": True}, "background"),
     ],
-    ids=["role", "part", "reference", "max_output_tokens", "tool_choice", "background"],
+    ids=["role", "part", "max_output_tokens", "tool_choice", "background"],
 )
 async def test_malformed_request(gpt: AsyncOpenAI, fields: dict[str, object], place: str) -> None:
     """It is refused before the answer begins, streamed or not, and the error says where it is wrong."""

@@ -108,7 +108,6 @@ def _list_pictures(dialect: Dialect) -> list[JSONObject]:
         dialect.show("no base64!"),
         *([dialect.show("A" * 13_400_000)] if dialect is ANTHROPIC else []),
         dialect.show(GIF[:-3]),
-        dialect.say(*[dialect.show(GIF)["messages"][0]["content"][0]] * 11),  # type: ignore[index,call-overload]  # built above
     ]
 
 
@@ -176,7 +175,7 @@ async def test_unsupported_content_is_named(dialect: Dialect) -> None:
 
 @both
 async def test_what_is_no_picture_is_refused(dialect: Dialect) -> None:
-    """Programs, drawings, nothing, other formats, too large, too many, elsewhere; nothing is ever fetched."""
+    """Programs, drawings, nothing, other formats, broken ones, elsewhere; nothing is ever fetched."""
     async with running_proxy() as proxy:
         for body in _list_pictures(dialect):
             await _refuse(proxy, dialect, body)

@@ -17,9 +17,10 @@ from kiro2api.auth.refresh import RefreshEndpoints
 from kiro2api.auth.sources import parse_refresh_tokens
 from kiro2api.auth.wire import Wire
 from kiro2api.protocol.anthropic.response import StreamRenderer, render_answer
+from kiro2api.protocol.attempt import FoldRenderer
 from kiro2api.protocol.catalog import ResolvedModel
 from kiro2api.protocol.conversation import Conversation
-from kiro2api.protocol.exchange import Exchange, FoldRenderer
+from kiro2api.protocol.exchange import Exchange
 from kiro2api.protocol.turn import Answer
 from kiro2api.upstream import Attempts, Pauses, RetryBudget, Silence, Upstream
 from kiro2api.upstream.calls import EVENT_STREAM

@@ -4,6 +4,8 @@ import pytest
 
 from kiro2api.errors import ErrorKind, Kiro2ApiError
 from kiro2api.protocol.errors import InvalidRequestError, RenderedError, UnknownModelError, UpstreamProtocolError
+from kiro2api.protocol.turn.machine import EmptyAnswerError, TruncatedToolUseError
+from kiro2api.upstream.errors import UpstreamBrokenError
 
 
 def test_base() -> None:
@@ -47,3 +49,19 @@ def test_rendered_error() -> None:
     """A rendered error is a value."""
     rendered = RenderedError(status=502, headers={"retry-after": "1"}, body=b"{}")
     assert rendered == RenderedError(status=502, headers={"retry-after": "1"}, body=b"{}")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UpstreamProtocolError("frame"),
+        UpstreamBrokenError(OSError("reset")),
+        TruncatedToolUseError(name="read", size=3, stopped=False),
+        EmptyAnswerError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_end_of_a_stream_says_that_it_may_be_tried_again(error: Kiro2ApiError) -> None:
+    """There the words are all that a client has to go by: opencode and pi repeat a request for these."""
+    assert error.message.endswith(("server error, please try again.", "please try again, or ask for smaller steps."))
+    assert "server error" in error.message

@@ -23,8 +23,9 @@ NUMBERS = {
     "T": range(1, 21),
     "A": range(10, 19),
     "R": range(1, 8),
+    "W": range(1, 12),
 }
-"""Of the faults of each kind."""
+"""Of the faults of each kind, and of the checks."""
 
 
 def _read_rows() -> list[tuple[str, str, str]]:
@@ -62,7 +63,7 @@ def test_no_line_of_a_table_is_passed_over() -> None:
 
     others = {line for line in lines if line.startswith("|") and not _ROW.fullmatch(line)}
 
-    assert others == {"| id | fault | tests |", "| --- | --- | --- |"}
+    assert others == {"| id | fault | tests |", "| id | check | tests |", "| --- | --- | --- |"}
 
 
 @pytest.mark.parametrize(("name", "tests"), [pytest.param(row[0], row[2], id=row[0]) for row in _read_rows()])

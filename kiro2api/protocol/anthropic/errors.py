@@ -97,6 +97,8 @@ def _shape(kind: ErrorKind) -> _Shape:  # noqa: C901, PLR0911, PLR0912  a table 
             return _Shape(500, "api_error")
         case ErrorKind.UPSTREAM:
             return _Shape(502, "api_error")
+        case ErrorKind.ANSWER_FORMAT:
+            return _Shape(502, "api_error", permanent=True)
         case ErrorKind.NO_CREDENTIAL:
             return _Shape(503, "api_error", permanent=True)
         case ErrorKind.UPSTREAM_TIMEOUT:

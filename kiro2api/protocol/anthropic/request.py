@@ -6,14 +6,17 @@ What the upstream has no place for is left out; where that changes what the answ
 
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
 from kiro2api.protocol.anthropic.content import ContentReader, read_plain
-from kiro2api.protocol.anthropic.schema import CountTokensBody, Message, MessagesBody, parse_body
+from kiro2api.protocol.anthropic.formats import find_ignored_format, read_format
+from kiro2api.protocol.anthropic.schema import CountTokensBody, Message, MessagesBody, read_body
 from kiro2api.protocol.anthropic.thinking import find_ignored_thinking, read_thinking
 from kiro2api.protocol.anthropic.tools import read_tools
+from kiro2api.protocol.attachments import NOTHING_CONVERTED, AttachmentReader, Converted
+from kiro2api.protocol.bodies import parse_object
 from kiro2api.protocol.conversation import AssistantTurn, Conversation, Text, UserTurn
 from kiro2api.protocol.jsontext import InvalidJSONError, parse_json
 
@@ -29,36 +32,48 @@ class MessagesRequest:
     stream: bool
 
 
-def parse_messages_request(body: bytes) -> MessagesRequest:
-    """The request in the body of ``POST /v1/messages``.
+def parse_messages_request(body: bytes, converted: Mapping[str, Converted] = NOTHING_CONVERTED) -> MessagesRequest:
+    """The request in the body of ``POST /v1/messages``, of whose attachments these are ``converted``.
 
     Raises:
         InvalidRequestError: The body is wrong or cannot be served; the error says where.
+        UnconvertedError: Some attachments have to be converted first; nothing else is amiss.
     """
-    request = parse_body(body, MessagesBody)
-    conversation = _read_conversation(request)
+    value, repairs = parse_object(body)
+    request = read_body(value, MessagesBody)
+    attachments = AttachmentReader(converted)
+    conversation = _read_conversation(request, attachments, repairs)
     conversation = dataclasses.replace(
         conversation,
         thinking=read_thinking(request),
         max_tokens=request.max_tokens,
         stop_sequences=tuple(filter(None, request.stop_sequences or ())),
+        answer_format=read_format(request),
         session_id=_read_session_id(request.metadata.user_id if request.metadata else None),
         repairs=(*conversation.repairs, *(f"ignored:{name}" for name in _find_ignored(request))),
     )
+    attachments.require_converted()
     return MessagesRequest(conversation=conversation, stream=bool(request.stream))
 
 
-def parse_count_tokens_request(body: bytes) -> Conversation:
+def parse_count_tokens_request(body: bytes, converted: Mapping[str, Converted] = NOTHING_CONVERTED) -> Conversation:
     """The conversation in the body of ``POST /v1/messages/count_tokens``.
 
     Raises:
         InvalidRequestError: As for :func:`parse_messages_request`.
+        UnconvertedError: The same.
     """
-    return _read_conversation(parse_body(body, CountTokensBody))
+    value, repairs = parse_object(body)
+    attachments = AttachmentReader(converted)
+    conversation = _read_conversation(read_body(value, CountTokensBody), attachments, repairs)
+    attachments.require_converted()
+    return conversation
 
 
-def _read_conversation(request: CountTokensBody) -> Conversation:
-    reader = ContentReader()
+def _read_conversation(
+    request: CountTokensBody, attachments: AttachmentReader, repairs: tuple[str, ...]
+) -> Conversation:
+    reader = ContentReader(attachments)
     turns = tuple(
         _read_turn(reader, message, f"messages[{index}].content") for index, message in enumerate(request.messages)
     )
@@ -69,7 +84,7 @@ def _read_conversation(request: CountTokensBody) -> Conversation:
         system=read_plain(request.system or "", "system", "system prompts"),
         tools=tool_set.tools,
         tool_choice=tool_set.choice,
-        repairs=tuple(dict.fromkeys((*tool_set.repairs, *reader.repairs))),
+        repairs=tuple(dict.fromkeys((*repairs, *tool_set.repairs, *reader.repairs))),
     )
 
 
@@ -90,9 +105,8 @@ def _read_turn(reader: ContentReader, message: Message, path: str) -> UserTurn |
 def _find_ignored(request: MessagesBody) -> Iterable[str]:
     """Names of the fields that ask for what the answer will not have."""
     yield from find_ignored_thinking(request)
-    if isinstance(request.output_config, dict) and request.output_config.get("format") is not None:
-        yield "output_config.format"
-    for name in ("output_format", "temperature", "top_p", "top_k", "mcp_servers"):
+    yield from find_ignored_format(request)
+    for name in ("temperature", "top_p", "top_k", "mcp_servers"):
         if getattr(request, name) not in (None, []):
             yield name
 

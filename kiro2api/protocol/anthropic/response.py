@@ -19,6 +19,7 @@ from kiro2api.protocol.turn import (
     BlockStart,
     BlockStopped,
     RedactedThinkingStarted,
+    Refusal,
     SignatureDelta,
     TextDelta,
     TextStarted,
@@ -32,6 +33,9 @@ from kiro2api.protocol.turn import (
     TurnStarted,
 )
 from kiro2api.protocol.usage import Usage
+
+REFUSAL_CATEGORIES = frozenset({"bio", "cyber", "frontier_llm", "general_harms", "reasoning_extraction"})
+"""All that the Messages API has; a refusal of another kind is in none."""
 
 _DELTA = (
     b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%%d,"delta":{"type":"%b","%b":%%b}}\n\n'
@@ -102,7 +106,7 @@ def render_answer(answer: Answer, *, message_id: str, model: str) -> bytes:
         stop_sequence=answer.stop_sequence,
         usage=answer.usage,
     )
-    return encode_json(message)
+    return encode_json(message | _build_stop_details(answer.refusal))
 
 
 def render_token_count(input_tokens: int) -> bytes:
@@ -142,9 +146,23 @@ def _render_end(event: TurnEnded) -> bytes:
     delta: JSONObject = {
         "stop_reason": event.stop_reason.value,
         "stop_sequence": event.stop_sequence,
+        **_build_stop_details(event.refusal),
     }
     end = _encode({"type": "message_delta", "delta": delta, "usage": usage})
     return end + _encode({"type": "message_stop"})
+
+
+def _build_stop_details(refusal: Refusal | None) -> JSONObject:
+    """The field that says more of a refusal, or nothing."""
+    if refusal is None:
+        return {}
+    category = refusal.category.lower()
+    details: JSONObject = {
+        "type": "refusal",
+        "category": category if category in REFUSAL_CATEGORIES else None,
+        "explanation": refusal.explanation or None,
+    }
+    return {"stop_details": details}
 
 
 def _build_message(  # noqa: PLR0913  the fields of one message, all keyword-only

@@ -8,24 +8,15 @@ grow into millions of errors. Where a block may stand, and what it means, is dec
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, FailFast, Field, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, FailFast, Field, Tag
 
+from kiro2api.protocol.bodies import MARK, read_fields
 from kiro2api.protocol.errors import InvalidRequestError
-from kiro2api.protocol.jsontext import InvalidJSONError, parse_json
+from kiro2api.protocol.jsontext import JSONObject
 
-_MARK = "<"
-"""Begins the tags of unions: it tells them from field names where pydantic says what is wrong."""
-_OTHER = "<other"
-_SUFFIX_TAGS = {"_tool_use": "<server_tool_use", "_tool_result": "<aside"}
+_OTHER = "|other"
+_SUFFIX_TAGS = {"_tool_use": "|server_tool_use", "_tool_result": "|aside"}
 _ASIDES = {"container_upload", "compaction", "fallback"}
-_SENTENCES = {
-    "model_type": "Input should be an object",
-    "dict_type": "Input should be an object",
-    "list_type": "Input should be an array",
-    "too_short": "Input should have at least one member",
-    "string_too_short": "Input should not be empty",
-}
-"""Sentences by pydantic's error type, where its own speak of Python."""
 
 
 def _discriminate(*known: str) -> Discriminator:
@@ -33,7 +24,7 @@ def _discriminate(*known: str) -> Discriminator:
 
     def select_tag(value: object) -> str:
         kind = value.get("type") if isinstance(value, dict) else None
-        return _MARK + kind if isinstance(kind, str) and kind in known else _OTHER
+        return MARK + kind if isinstance(kind, str) and kind in known else _OTHER
 
     return Discriminator(select_tag)
 
@@ -43,25 +34,25 @@ def _select_block_tag(value: object) -> str:
     if not isinstance(kind, str):
         return _OTHER
     if kind in _BLOCK_TYPES:
-        return _MARK + kind
+        return MARK + kind
     if kind in _ASIDES:
-        return "<aside"
+        return "|aside"
     return next((tag for end, tag in _SUFFIX_TAGS.items() if kind.endswith(end)), _OTHER)
 
 
 def _select_content_tag(value: object) -> str | None:
     match value:
         case str():
-            return "<string"
+            return "|string"
         case list():
-            return "<array"
+            return "|array"
         case _:
             return None
 
 
 def _select_tool_tag(value: object) -> str:
     kind = value.get("type") if isinstance(value, dict) else None
-    return "<custom" if kind is None or kind == "custom" else "<typed"
+    return "|custom" if kind is None or kind == "custom" else "|typed"
 
 
 _STRING_OR_ARRAY = Discriminator(
@@ -72,7 +63,7 @@ _STRING_OR_ARRAY = Discriminator(
 
 type _Array[T] = Annotated[list[T], FailFast()]
 type Content[T] = Annotated[
-    Annotated[str, Tag("<string")] | Annotated[list[T], FailFast(), Tag("<array")],
+    Annotated[str, Tag("|string")] | Annotated[list[T], FailFast(), Tag("|array")],
     _STRING_OR_ARRAY,
 ]
 """A string, or an array of blocks."""
@@ -120,15 +111,15 @@ class ImageBlock(Block):
     """``image``."""
 
     source: Annotated[
-        Annotated[Base64Source, Tag("<base64")] | Annotated[Source, Tag(_OTHER)],
+        Annotated[Base64Source, Tag("|base64")] | Annotated[Source, Tag(_OTHER)],
         _discriminate("base64"),
     ]
 
 
-type PlainBlock = Annotated[Annotated[TextBlock, Tag("<text")] | Annotated[Block, Tag(_OTHER)], _discriminate("text")]
+type PlainBlock = Annotated[Annotated[TextBlock, Tag("|text")] | Annotated[Block, Tag(_OTHER)], _discriminate("text")]
 """What may stand where the service takes text only."""
 type PictureBlock = Annotated[
-    Annotated[TextBlock, Tag("<text")] | Annotated[ImageBlock, Tag("<image")] | Annotated[Block, Tag(_OTHER)],
+    Annotated[TextBlock, Tag("|text")] | Annotated[ImageBlock, Tag("|image")] | Annotated[Block, Tag(_OTHER)],
     _discriminate("text", "image"),
 ]
 """What may stand in a document."""
@@ -144,10 +135,11 @@ class DocumentBlock(Block):
     """``document``."""
 
     source: Annotated[
-        Annotated[TextSource, Tag("<text")]
-        | Annotated[ContentSource, Tag("<content")]
+        Annotated[TextSource, Tag("|text")]
+        | Annotated[Base64Source, Tag("|base64")]
+        | Annotated[ContentSource, Tag("|content")]
         | Annotated[Source, Tag(_OTHER)],
-        _discriminate("text", "content"),
+        _discriminate("text", "base64", "content"),
     ]
     title: str | None = None
     context: str | None = None
@@ -168,11 +160,11 @@ class ToolReferenceBlock(Block):
 
 
 type MaterialBlock = Annotated[
-    Annotated[TextBlock, Tag("<text")]
-    | Annotated[ImageBlock, Tag("<image")]
-    | Annotated[DocumentBlock, Tag("<document")]
-    | Annotated[SearchResultBlock, Tag("<search_result")]
-    | Annotated[ToolReferenceBlock, Tag("<tool_reference")]
+    Annotated[TextBlock, Tag("|text")]
+    | Annotated[ImageBlock, Tag("|image")]
+    | Annotated[DocumentBlock, Tag("|document")]
+    | Annotated[SearchResultBlock, Tag("|search_result")]
+    | Annotated[ToolReferenceBlock, Tag("|tool_reference")]
     | Annotated[Block, Tag(_OTHER)],
     _discriminate("text", "image", "document", "search_result", "tool_reference"),
 ]
@@ -227,17 +219,17 @@ _BLOCK_TYPES = {
 }  # fmt: skip
 
 type AnyBlock = Annotated[
-    Annotated[TextBlock, Tag("<text")]
-    | Annotated[ImageBlock, Tag("<image")]
-    | Annotated[DocumentBlock, Tag("<document")]
-    | Annotated[SearchResultBlock, Tag("<search_result")]
-    | Annotated[ToolReferenceBlock, Tag("<tool_reference")]
-    | Annotated[ToolUseBlock, Tag("<tool_use")]
-    | Annotated[ToolResultBlock, Tag("<tool_result")]
-    | Annotated[ThinkingBlock, Tag("<thinking")]
-    | Annotated[RedactedThinkingBlock, Tag("<redacted_thinking")]
-    | Annotated[ServerToolUseBlock, Tag("<server_tool_use")]
-    | Annotated[AsideBlock, Tag("<aside")]
+    Annotated[TextBlock, Tag("|text")]
+    | Annotated[ImageBlock, Tag("|image")]
+    | Annotated[DocumentBlock, Tag("|document")]
+    | Annotated[SearchResultBlock, Tag("|search_result")]
+    | Annotated[ToolReferenceBlock, Tag("|tool_reference")]
+    | Annotated[ToolUseBlock, Tag("|tool_use")]
+    | Annotated[ToolResultBlock, Tag("|tool_result")]
+    | Annotated[ThinkingBlock, Tag("|thinking")]
+    | Annotated[RedactedThinkingBlock, Tag("|redacted_thinking")]
+    | Annotated[ServerToolUseBlock, Tag("|server_tool_use")]
+    | Annotated[AsideBlock, Tag("|aside")]
     | Annotated[Block, Tag(_OTHER)],
     Discriminator(_select_block_tag),
 ]
@@ -249,6 +241,7 @@ class Message(Part):
 
     role: Literal["user", "assistant", "system", "developer"]
     content: Content[AnyBlock]
+    output_config: Any = None
 
 
 class CustomTool(Part):
@@ -267,7 +260,7 @@ class TypedTool(Part):
 
 
 type AnyTool = Annotated[
-    Annotated[CustomTool, Tag("<custom")] | Annotated[TypedTool, Tag("<typed")],
+    Annotated[CustomTool, Tag("|custom")] | Annotated[TypedTool, Tag("|typed")],
     Discriminator(_select_tool_tag),
 ]
 
@@ -312,35 +305,17 @@ class MessagesBody(CountTokensBody):
     mcp_servers: Any = None
 
 
-def parse_body[B: CountTokensBody](data: bytes, body_type: type[B]) -> B:
-    """The body that ``data`` holds.
+def read_body[B: CountTokensBody](value: JSONObject, body_type: type[B]) -> B:
+    """The fields of a request.
 
     Raises:
-        InvalidRequestError: Not JSON, or the first thing in it that is not as it should be. A ``thread``
-            is refused with the code that makes the makers' SDKs go on without: no state is kept here.
+        InvalidRequestError: The first thing that is not as it should be. A ``thread`` is refused with the code that
+            makes the makers' SDKs go on without: no state is kept here.
     """
-    try:
-        value = parse_json(data)
-    except (InvalidJSONError, RecursionError) as error:
-        raise InvalidRequestError(f"The request body is not valid JSON: {error}") from None
-    if isinstance(value, dict) and value.get("thread") is not None:
+    if value.get("thread") is not None:
         raise InvalidRequestError(
             "Threads are not supported; send the whole history in messages.",
             path="thread",
             code="thread_unsupported_request",
         )
-    try:
-        return body_type.model_validate(value)
-    except ValidationError as error:
-        raise _translate(error) from None
-
-
-def _translate(error: ValidationError) -> InvalidRequestError:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    path = ""
-    for part in first["loc"]:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif not part.startswith(_MARK):
-            path += f".{part}" if path else part
-    return InvalidRequestError(_SENTENCES.get(first["type"], first["msg"]), path=path)
+    return read_fields(body_type, value)

@@ -7,19 +7,24 @@ answer without them is a legal one.
 import enum
 from collections.abc import Iterator
 
-from kiro2api.protocol.anthropic.schema import MessagesBody
+from kiro2api.protocol.anthropic.schema import Message, MessagesBody
 from kiro2api.protocol.conversation import Effort, ThinkingChoice, ThinkingDisplay, ThinkingMode
 
 _MODES = {
     "enabled": ThinkingMode.ENABLED,
     "adaptive": ThinkingMode.ADAPTIVE,
     "disabled": ThinkingMode.OFF,
+    "between_tools": ThinkingMode.OFF,
 }
+"""The last one is off too, but for the form in which what the model writes between tools comes back."""
 
 
 def read_thinking(request: MessagesBody) -> ThinkingChoice:
-    """What the request says about reasoning and effort, as far as it is understood."""
-    thinking, config = _as_object(request.thinking), _as_object(request.output_config)
+    """What the request says about reasoning and effort, as far as it is understood.
+
+    The effort may change in the course of the conversation: what a system message says of it holds from there on.
+    """
+    thinking = _as_object(request.thinking)
     mode = _read_mode(thinking.get("type"))
     budget = thinking.get("budget_tokens")
     has_budget = mode is ThinkingMode.ENABLED and type(budget) is int and budget > 0
@@ -27,7 +32,7 @@ def read_thinking(request: MessagesBody) -> ThinkingChoice:
         mode=mode,
         budget=budget if has_budget and isinstance(budget, int) else None,
         display=_find(ThinkingDisplay, thinking.get("display")),
-        effort=_find(Effort, config.get("effort")),
+        effort=next((effort for value in _list_efforts(request) if (effort := _find(Effort, value))), None),
     )
 
 
@@ -36,8 +41,20 @@ def find_ignored_thinking(request: MessagesBody) -> Iterator[str]:
     choice = read_thinking(request)
     if request.thinking is not None and choice.mode is ThinkingMode.UNSET:
         yield "thinking"
-    if _as_object(request.output_config).get("effort") is not None and choice.effort is None:
+    if _as_object(request.thinking).get("type") == "between_tools":
+        yield "thinking.between_tools"
+    if choice.effort is None and any(True for _ in _list_efforts(request)):
         yield "output_config.effort"
+
+
+def _list_efforts(request: MessagesBody) -> Iterator[object]:
+    """All that are named, the latest first."""
+    systems = [message for message in reversed(request.messages) if message.role == "system"]
+    parts: list[Message | MessagesBody] = [*systems, request]
+    for part in parts:
+        effort = _as_object(part.output_config).get("effort")
+        if effort is not None:
+            yield effort
 
 
 def _read_mode(kind: object) -> ThinkingMode:

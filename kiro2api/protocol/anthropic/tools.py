@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from kiro2api.protocol.anthropic.client_tools import find_client_tool
 from kiro2api.protocol.anthropic.content import clip
 from kiro2api.protocol.anthropic.schema import AnyTool, CustomTool, ToolChoicePart, TypedTool
+from kiro2api.protocol.bodies import FIELD_REQUIRED
 from kiro2api.protocol.conversation import Tool, ToolChoice, ToolChoiceMode
 from kiro2api.protocol.errors import InvalidRequestError
 
@@ -78,7 +79,7 @@ def _read_choice(choice: ToolChoicePart | None) -> ToolChoice:
         return ToolChoice()
     named = choice.type == "tool"
     if named and not choice.name:
-        raise InvalidRequestError("Field required", path="tool_choice.name")
+        raise InvalidRequestError(FIELD_REQUIRED, path="tool_choice.name")
     return ToolChoice(
         mode=_MODES[choice.type],
         name=choice.name if named else None,

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from kiro2api.protocol.catalog.names import (
     MAX_NAME_CHARS,
     ClaudeName,
+    asks_for_thinking,
     normalise_model_name,
     parse_claude_name,
     parse_upstream_id,
@@ -81,6 +82,11 @@ class ResolvedModel:
     request_fields_schema: Mapping[str, object] | None = field(default=None, hash=False)
     """What requests may carry beside the conversation, as the upstream lists it, or as is known where it lists nothing;
     ``None`` for nothing. Models that have one reason natively."""
+
+    @property
+    def is_to_think(self) -> bool:
+        """Whether the client chose to have it think by the name alone, which is not the model's own."""
+        return asks_for_thinking(self.public_name) and not asks_for_thinking(self.upstream_id)
 
     @property
     def knows_thinking_tags(self) -> bool:

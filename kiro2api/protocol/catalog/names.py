@@ -13,6 +13,7 @@ MAX_NAME_CHARS: Final = 256
 """Characters of a model name that are looked at; longer names are unknown. Known ones have 30."""
 
 _PREFIXES: Final = re.compile(r"^(?:anthropic/|kiro/)+")
+_THINKING: Final = "-thinking"
 _VARIANT_SUFFIXES: Final = re.compile(r"(?:\[1m\]|-thinking)+$")
 """What clients add to choose a variant of the same model."""
 _SUFFIXES: Final = re.compile(r"(?:\[1m\]|-thinking|-latest|-[0-9]{8})+$")
@@ -70,6 +71,12 @@ def parse_upstream_id(upstream_id: str) -> ClaudeName | None:
     """The Claude model that the upstream means by an id of either spelling."""
     dashed = upstream_id.lower().replace("_", "-")
     return parse_claude_name(_UPSTREAM_SUFFIXES.sub("", dashed))
+
+
+def asks_for_thinking(name: str) -> bool:
+    """Whether ``name`` chooses the variant of a model that thinks before it answers."""
+    suffixes = _SUFFIXES.search(name.strip().lower()[:MAX_NAME_CHARS])
+    return suffixes is not None and _THINKING in suffixes[0]
 
 
 def normalise_model_name(name: str) -> str | None:

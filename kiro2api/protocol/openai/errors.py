@@ -11,6 +11,7 @@ from typing import assert_never
 from kiro2api.errors import ErrorKind, Kiro2ApiError
 from kiro2api.protocol.errors import InvalidRequestError, RenderedError, UnknownModelError
 from kiro2api.protocol.jsontext import encode_json
+from kiro2api.protocol.kiro.overflow import ContextOverflowError
 
 INTERNAL_MESSAGE = (
     "The proxy failed to answer because of a defect of its own; its log has more under the id of this request."
@@ -61,6 +62,8 @@ def _message(error: Kiro2ApiError) -> str:
         return INTERNAL_MESSAGE
     if error.kind is ErrorKind.CLIENT_KEY and KEY_PHRASE not in message:
         return f"{KEY_PHRASE}. {message}"
+    if isinstance(error, ContextOverflowError) and error.context_window is not None:
+        return f"{message.removesuffix('.')}. This model's maximum context length is {error.context_window} tokens."
     if error.kind is ErrorKind.CONTEXT_OVERFLOW and OVERFLOW_PHRASE not in message:
         return f"{OVERFLOW_PHRASE}: {message}"
     if isinstance(error, UnknownModelError):
@@ -80,7 +83,8 @@ def _shape(  # noqa: C901, PLR0912  a table, in the form whose completeness the 
         case ErrorKind.CLIENT_KEY:
             shape = _Shape(401, "invalid_request_error", "invalid_api_key")
         case ErrorKind.NOT_FOUND:
-            shape = _Shape(404, "invalid_request_error", "unknown_url")
+            code = error.code if isinstance(error, InvalidRequestError) else "unknown_url"
+            shape = _Shape(404, "invalid_request_error", code)
         case ErrorKind.MODEL_NOT_FOUND:
             shape = _Shape(404, "invalid_request_error", "model_not_found")
         case ErrorKind.METHOD_NOT_ALLOWED:
@@ -99,6 +103,8 @@ def _shape(  # noqa: C901, PLR0912  a table, in the form whose completeness the 
             shape = _Shape(503, "server_error", "upstream_auth", permanent=True)
         case ErrorKind.UPSTREAM:
             shape = _Shape(502, "server_error", "upstream_error")
+        case ErrorKind.ANSWER_FORMAT:
+            shape = _Shape(502, "server_error", "answer_format", permanent=True)
         case ErrorKind.UPSTREAM_TIMEOUT:
             shape = _Shape(504, "server_error", "upstream_timeout")
         case ErrorKind.INTERNAL:

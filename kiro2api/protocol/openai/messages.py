@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
-from kiro2api.protocol.attachments import read_text_file
+from kiro2api.protocol.attachments import AttachmentReader
 from kiro2api.protocol.conversation import (
     AssistantBlock,
     AssistantTurn,
@@ -20,12 +20,6 @@ from kiro2api.protocol.conversation import (
     UserTurn,
 )
 from kiro2api.protocol.errors import InvalidRequestError
-from kiro2api.protocol.images import (
-    MAX_IMAGES_PER_MESSAGE,
-    ImageError,
-    parse_data_url,
-    read_image,
-)
 from kiro2api.protocol.jsontext import InvalidJSONError, JSONObject, parse_json
 from kiro2api.protocol.openai import schema
 from kiro2api.protocol.openai.tools import CUSTOM_INPUT, MAX_QUOTED_CHARS
@@ -41,7 +35,7 @@ class Transcript:
     repairs: tuple[str, ...]
 
 
-def parse_messages(messages: Sequence[schema.Message]) -> Transcript:
+def parse_messages(messages: Sequence[schema.Message], attachments: AttachmentReader) -> Transcript:
     """The system prompts and the turns, in order.
 
     System messages after the first other message are folded, as text, into the user turn before them or else into the
@@ -51,17 +45,18 @@ def parse_messages(messages: Sequence[schema.Message]) -> Transcript:
     Raises:
         InvalidRequestError: A role or a part is unknown, or has no place where it stands.
     """
-    reader = _Reader()
+    reader = _Reader(attachments)
     for index, message in enumerate(messages):
         reader.receive_message(message, path=f"messages[{index}]")
     return reader.receive_end()
 
 
 class _Reader:
-    def __init__(self) -> None:
+    def __init__(self, attachments: AttachmentReader) -> None:
+        self._attachments = attachments
         self._system: list[str] = []
         self._turns: list[UserTurn | AssistantTurn] = []
-        self._repairs: list[str] = []
+        self._repairs = attachments.repairs
         self._has_begun = False
         self._blocks: list[UserBlock] = []
         self._open: Literal["user", "results"] | None = None
@@ -126,35 +121,20 @@ class _Reader:
 
     def _read_parts(self, parts: Sequence[schema.Part], path: str) -> list[Text | Image]:
         blocks: list[Text | Image] = []
-        image_count = 0
         for index, part in enumerate(parts):
             part_path = f"{path}.content[{index}]"
             match part:
                 case schema.TextPart():
                     blocks.append(Text(text=part.text))
                 case schema.ImagePart():
-                    image_count += 1
-                    if image_count > MAX_IMAGES_PER_MESSAGE:
-                        raise InvalidRequestError(
-                            f"a message may hold {MAX_IMAGES_PER_MESSAGE} images at most.",
-                            path=part_path,
-                        )
-                    blocks.append(self._read_image(part, part_path))
-                case schema.FilePart():
-                    blocks.append(read_text_file(part.file.file_data, part.file.filename, path=f"{part_path}.file"))
+                    url_path = f"{part_path}.image_url.url"
+                    blocks.append(self._attachments.read_image_url(part.image_url.url, path=url_path))
+                case schema.FilePart(file=file):
+                    data_path = f"{part_path}.file.file_data"
+                    blocks.append(self._attachments.read_file(file.file_data, file.filename, path=data_path))
                 case _:
                     raise _unsupported(part, part_path)
         return blocks
-
-    def _read_image(self, part: schema.ImagePart, path: str) -> Image:
-        try:
-            declared, data = parse_data_url(part.image_url.url)
-            checked = read_image(data, declared=declared)
-        except ImageError as error:
-            raise InvalidRequestError(f"{error}.", path=f"{path}.image_url.url") from None
-        if checked.corrected:
-            self._repairs.append("corrected_image_type")
-        return Image(format=checked.format, data=checked.data)
 
     def _read_assistant(self, message: schema.AssistantMessage, path: str) -> list[AssistantBlock]:
         blocks: list[AssistantBlock] = []

@@ -18,6 +18,7 @@ from kiro2api.protocol.turn import (
     Answer,
     BlockStopped,
     RedactedThinkingStarted,
+    Refusal,
     SignatureDelta,
     StopReason,
     TextDelta,
@@ -130,6 +131,8 @@ class StreamRenderer:
     def _render_end(self, event: TurnEnded) -> bytes:
         reason = encode_json(_finish_reason(event.stop_reason))
         finish = b'%b{},"logprobs":null,"finish_reason":%b}%b' % (self._opening, reason, self._tail)
+        if explanation := _explain_refusal(event.refusal):
+            finish = self._render_delta(b'{"refusal":%b}' % encode_string(explanation)) + finish
         if not self._include_usage:
             return finish + _DONE
         usage = b'%b],"usage":%b}\n\n' % (self._head, encode_json(_build_usage(event.usage)))
@@ -173,16 +176,22 @@ def _build_message(answer: Answer) -> JSONObject:
             case _:
                 assert_never(block)
     content = "".join(texts)
+    refusal = _explain_refusal(answer.refusal)
     message: JSONObject = {
         "role": "assistant",
-        "content": None if tool_calls and not content else content,
-        "refusal": None,
+        "content": None if not content and (tool_calls or refusal) else content,
+        "refusal": refusal,
     }
-    if thoughts:
-        message["reasoning_content"] = "".join(thoughts)
+    if reasoning := "".join(thoughts):
+        message["reasoning_content"] = reasoning
     if tool_calls:
         message["tool_calls"] = [*tool_calls]
     return message
+
+
+def _explain_refusal(refusal: Refusal | None) -> str | None:
+    """What the client is told beside the reason of the finish, which alone does not say why."""
+    return (refusal and refusal.explanation) or None
 
 
 def _build_tool_call(tool_use: ToolUse) -> JSONObject:

@@ -19,7 +19,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from kiro2api.protocol.bodies import MARK, parse_object, read_fields
+from kiro2api.protocol.bodies import MARK, read_fields
+from kiro2api.protocol.jsontext import JSONObject
 
 _UNKNOWN = "|unknown"
 
@@ -68,7 +69,7 @@ def _text_as_list(value: object) -> object:
 
 def _require_list(value: object) -> object:
     if not isinstance(value, list):
-        raise PydanticCustomError("text_or_list", "must be a string or an array")
+        raise PydanticCustomError("text_or_list", "Input should be a string or an array")
     return value
 
 
@@ -327,10 +328,17 @@ class StreamOptions(_Model):
     include_usage: bool | None = None
 
 
+class JSONSchemaFormat(_Model):
+    """What the answer has to fit; without a schema, any JSON object does."""
+
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+
+
 class ResponseFormat(_Model):
     """``text``, ``json_object`` or ``json_schema``."""
 
     type: str
+    json_schema: JSONSchemaFormat | None = None
 
 
 class ChatBody(_Model):
@@ -366,10 +374,10 @@ class ChatBody(_Model):
     prompt_cache_key: object = None
 
 
-def parse_chat_body(body: bytes) -> ChatBody:
-    """The fields of a request body.
+def parse_chat_body(value: JSONObject) -> ChatBody:
+    """The fields of a request.
 
     Raises:
-        InvalidRequestError: Not JSON, no object, or a field is missing or of the wrong type; names the first one.
+        InvalidRequestError: A field is missing or of the wrong type; names the first one.
     """
-    return read_fields(ChatBody, parse_object(body))
+    return read_fields(ChatBody, value)

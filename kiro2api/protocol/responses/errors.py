@@ -11,6 +11,7 @@ from typing import assert_never
 
 from kiro2api.errors import ErrorKind, Kiro2ApiError
 from kiro2api.protocol.errors import InvalidRequestError, UnknownModelError
+from kiro2api.protocol.kiro.overflow import ContextOverflowError
 
 INTERNAL_MESSAGE = (
     "The proxy failed to answer because of a defect of its own; its log has more under the id of this request."
@@ -38,6 +39,8 @@ def _build_message(error: Kiro2ApiError) -> str:
     message = error.message
     if error.kind is ErrorKind.INTERNAL:
         return INTERNAL_MESSAGE
+    if isinstance(error, ContextOverflowError) and error.context_window is not None:
+        return f"{message.removesuffix('.')}. This model's maximum context length is {error.context_window} tokens."
     if error.kind is ErrorKind.CONTEXT_OVERFLOW and OVERFLOW_PHRASE not in message:
         return f"{OVERFLOW_PHRASE}: {message}"
     if error.kind is ErrorKind.RATE_LIMITED and error.retry_after is not None:
@@ -63,15 +66,11 @@ def _select_code(error: Kiro2ApiError) -> str:
             | ErrorKind.METHOD_NOT_ALLOWED
             | ErrorKind.BODY_TIMEOUT
             | ErrorKind.BODY_TOO_LARGE
+            | ErrorKind.NO_CREDENTIAL  # it lasts until somebody logs in, which the message says
+            | ErrorKind.ANSWER_FORMAT  # repeated, it would be charged for once more
         ):
             return "invalid_prompt"
-        case (
-            ErrorKind.OVERLOADED
-            | ErrorKind.NO_CREDENTIAL
-            | ErrorKind.UPSTREAM
-            | ErrorKind.UPSTREAM_TIMEOUT
-            | ErrorKind.INTERNAL
-        ):
+        case ErrorKind.OVERLOADED | ErrorKind.UPSTREAM | ErrorKind.UPSTREAM_TIMEOUT | ErrorKind.INTERNAL:
             return "server_error"
         case _:
             assert_never(error.kind)

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, assert_never
 
+from kiro2api.errors import ErrorKind
+from kiro2api.protocol.attachments import AttachmentReader
+from kiro2api.protocol.bodies import FIELD_REQUIRED
 from kiro2api.protocol.conversation import (
     AssistantBlock,
     AssistantTurn,
@@ -24,7 +27,8 @@ from kiro2api.protocol.jsontext import InvalidJSONError, JSONObject, encode_json
 from kiro2api.protocol.responses import schema
 from kiro2api.protocol.responses.content import MAX_QUOTED_CHARS, read_parts, read_texts
 from kiro2api.protocol.responses.reasoning import read_reasoning
-from kiro2api.protocol.responses.tools import CUSTOM_INPUT, LOCAL_SHELL, join_name, note_dropped
+from kiro2api.protocol.responses.tools import CUSTOM_INPUT, join_name, note_dropped
+from kiro2api.protocol.responses.typed_tools import APPLY_PATCH, LOCAL_SHELL, SHELL
 
 FOREIGN_ITEMS = frozenset(
     {
@@ -48,6 +52,20 @@ FOREIGN_ITEMS = frozenset(
     }
 )
 """What OpenAI's own service did for the model: nothing of it was said by the client."""
+
+
+class ItemNotFoundError(InvalidRequestError):
+    """The item of an earlier response that is referred to is not kept."""
+
+    kind = ErrorKind.NOT_FOUND
+
+    def __init__(self, item_id: str, *, path: str) -> None:
+        super().__init__(
+            f"Item with id {item_id[:MAX_QUOTED_CHARS]!r} not found: it is not kept, or not any more, and never with "
+            "store set to false; send the item itself.",
+            path=path,
+        )
+
 
 _NOTHING: Mapping[str, AssistantBlock] = MappingProxyType({})
 
@@ -79,7 +97,11 @@ def list_references(items: Sequence[schema.Item]) -> list[str]:
 
 
 def parse_items(
-    items: Sequence[schema.Item], *, before: History, references: Mapping[str, AssistantBlock]
+    items: Sequence[schema.Item],
+    attachments: AttachmentReader,
+    *,
+    before: History,
+    references: Mapping[str, AssistantBlock],
 ) -> Transcript:
     """``before`` and what ``items`` add to it, in order.
 
@@ -89,25 +111,29 @@ def parse_items(
 
     Args:
         items: The request's.
+        attachments: Reads the request's pictures and files.
         before: The conversation that the request continues.
         references: The items that others refer to, by id.
 
     Raises:
         InvalidRequestError: An item or a part is unknown, or has no place where it stands; or nothing is said at all.
     """
-    reader = _Reader(before, references)
+    reader = _Reader(attachments, before, references)
     for index, item in enumerate(items):
         reader.receive_item(item, f"input[{index}]")
     return reader.receive_end()
 
 
 class _Reader:
-    def __init__(self, before: History, references: Mapping[str, AssistantBlock]) -> None:
+    def __init__(
+        self, attachments: AttachmentReader, before: History, references: Mapping[str, AssistantBlock]
+    ) -> None:
+        self._attachments = attachments
         self._references = references
         self._system = list(before.system)
         self._turns = list(before.turns)
         self._tools = list(before.tools)
-        self._repairs: list[str] = []
+        self._repairs = attachments.repairs
         self._has_begun = bool(before.turns)
         self._said: list[AssistantBlock] = []
         """By the model, in the turn that is open; the user's is not, then."""
@@ -146,7 +172,7 @@ class _Reader:
         content_path = f"{path}.content"
         match message.role:
             case "user":
-                blocks = read_parts(message.content, content_path, self._repairs)
+                blocks = read_parts(message.content, content_path, self._attachments)
                 self._open_user_turn("user")
                 self._blocks += blocks or [Text(text="")]
             case "assistant":
@@ -165,13 +191,13 @@ class _Reader:
             self._system += (text.text for text in texts)
 
     def _receive_output(self, item: schema.CallOutput, path: str) -> None:
-        blocks = read_parts(item.output or (), f"{path}.output", self._repairs)
+        blocks = read_parts(item.output or (), f"{path}.output", self._attachments)
         self._add_result(item.call_id, tuple(block for block in blocks if block != Text(text="")))
 
     def _receive_shell_output(self, item: schema.ShellOutput, path: str) -> None:
         call_id = _require_id(item.call_id, item.id, path)
-        text = item.output if isinstance(item.output, str) else encode_json(item.output or "").decode()
-        self._add_result(call_id, (Text(text=text),))
+        text = item.output if isinstance(item.output, str) else encode_json(item.output).decode() if item.output else ""
+        self._add_result(call_id, (Text(text=text),) if text else (), is_error=item.status == "failed")
 
     def _receive_unknown(self, item: schema.UnknownItem, path: str) -> None:
         if item.type not in FOREIGN_ITEMS:
@@ -198,11 +224,11 @@ class _Reader:
                 name = join_name(item.name, item.namespace)
                 return ToolUse(tool_use_id=item.call_id, name=name, input={CUSTOM_INPUT: item.input})
             case schema.ShellCall():
-                name = LOCAL_SHELL if item.type == "local_shell_call" else "shell"
+                name = (LOCAL_SHELL if item.type == "local_shell_call" else SHELL).name
                 tool_use_id = _require_id(item.call_id, item.id, path)
-                return ToolUse(tool_use_id=tool_use_id, name=name, input=_leave_out_type(item.action))
+                return ToolUse(tool_use_id=tool_use_id, name=name, input=_select_arguments(item.action))
             case schema.PatchCall():
-                return ToolUse(tool_use_id=item.call_id, name="apply_patch", input=item.operation)
+                return ToolUse(tool_use_id=item.call_id, name=APPLY_PATCH.name, input=item.operation)
             case schema.Reasoning():
                 block = read_reasoning(item)
                 if block is None:
@@ -216,12 +242,7 @@ class _Reader:
     def _resolve(self, reference: schema.ItemReference, path: str) -> AssistantBlock:
         block = self._references.get(reference.id)
         if block is None:
-            raise InvalidRequestError(
-                f"Item with id {reference.id[:MAX_QUOTED_CHARS]!r} not found: it is no longer kept, or never was; "
-                "send the item itself.",
-                path=f"{path}.id",
-                code="item_not_found",
-            )
+            raise ItemNotFoundError(reference.id, path=f"{path}.id")
         return block
 
     def _read_arguments(self, arguments: str) -> JSONObject:
@@ -239,9 +260,9 @@ class _Reader:
         self._close_user_turn()
         self._said += blocks
 
-    def _add_result(self, tool_use_id: str, content: tuple[Text | Image, ...]) -> None:
+    def _add_result(self, tool_use_id: str, content: tuple[Text | Image, ...], *, is_error: bool = False) -> None:
         self._open_user_turn("results")
-        self._blocks.append(ToolResult(tool_use_id=tool_use_id, content=content))
+        self._blocks.append(ToolResult(tool_use_id=tool_use_id, content=content, is_error=is_error))
 
     def _open_user_turn(self, kind: Literal["user", "results"]) -> None:
         self._has_begun = True
@@ -274,9 +295,10 @@ def _require_id(call_id: str | None, item_id: str | None, path: str) -> str:
     """The id of a call, for which older clients use the item's."""
     found = call_id or item_id
     if not found:
-        raise InvalidRequestError("is required.", path=f"{path}.call_id")
+        raise InvalidRequestError(FIELD_REQUIRED, path=f"{path}.call_id")
     return found
 
 
-def _leave_out_type(action: JSONObject) -> JSONObject:
-    return {name: value for name, value in action.items() if name != "type"}
+def _select_arguments(action: JSONObject) -> JSONObject:
+    """What the model gave: neither the type of the action nor what it left out."""
+    return {name: value for name, value in action.items() if name != "type" and value is not None}

@@ -10,6 +10,7 @@ from kiro2api.protocol.responses.errors import Failure
 from kiro2api.protocol.responses.items import History
 from kiro2api.protocol.responses.reasoning import build_encrypted_content
 from kiro2api.protocol.responses.tools import CUSTOM_INPUT, ToolForm, ToolKind
+from kiro2api.protocol.responses.typed_tools import build_exec_action, build_patch_operation, build_shell_action
 from kiro2api.protocol.turn import Answer, StopReason, TurnEnded
 from kiro2api.protocol.usage import Usage
 
@@ -49,7 +50,13 @@ class ResponseHead:
         return f"{prefix}_{self.response_id.removeprefix(RESPONSE_ID_PREFIX)}_{index}"
 
 
-_CALL_PREFIXES = {ToolKind.FUNCTION: "fc", ToolKind.CUSTOM: "ctc", ToolKind.LOCAL_SHELL: "lsh"}
+_CALL_PREFIXES = {
+    ToolKind.FUNCTION: "fc",
+    ToolKind.CUSTOM: "ctc",
+    ToolKind.LOCAL_SHELL: "lsh",
+    ToolKind.SHELL: "sh",
+    ToolKind.APPLY_PATCH: "apc",
+}
 
 
 def build_item(head: ResponseHead, block: AssistantBlock, index: int, *, arguments: str | None = None) -> JSONObject:
@@ -86,6 +93,17 @@ def build_opening_item(head: ResponseHead, block: AssistantBlock, index: int) ->
             return _build_call(head.select_form(block.name), item_id, "in_progress", block, arguments="")
         case _:
             assert_never(block)
+
+
+def build_refusal_item(head: ResponseHead, explanation: str, index: int) -> JSONObject:
+    """The message at ``index`` that says why there is no other."""
+    item_id = head.build_item_id(Text(text=""), index)
+    return _build_message(item_id, "completed", [build_refusal_part(explanation)])
+
+
+def build_refusal_part(explanation: str) -> JSONObject:
+    """The one part of a message that explains a refusal."""
+    return {"type": "refusal", "refusal": explanation}
 
 
 def build_text_part(text: str) -> JSONObject:
@@ -162,6 +180,16 @@ def build_usage(usage: Usage) -> JSONObject:
     }
 
 
+def render_token_count(input_tokens: int) -> bytes:
+    """The body that answers how many tokens a request has."""
+    return encode_json({"object": "response.input_tokens", "input_tokens": input_tokens})
+
+
+def render_deletion(response_id: str) -> bytes:
+    """The body that says that a response is no longer kept."""
+    return encode_json({"id": response_id, "object": "response", "deleted": True})
+
+
 def extend_history(history: History, answer: Answer, head: ResponseHead) -> History:
     """``history`` with the answer, whose items go by the ids that the client has got."""
     items = {head.build_item_id(block, index): block for index, block in enumerate(answer.blocks)}
@@ -205,27 +233,10 @@ def _build_call(form: ToolForm, item_id: str, status: str, tool_use: ToolUse, *,
         case ToolKind.CUSTOM:
             return {"type": "custom_tool_call", **named, CUSTOM_INPUT: read_custom_input(tool_use.input)}
         case ToolKind.LOCAL_SHELL:
-            return {"type": "local_shell_call", **head, "action": _build_action(tool_use.input)}
+            return {"type": "local_shell_call", **head, "action": build_exec_action(tool_use.input)}
+        case ToolKind.SHELL:
+            return {"type": "shell_call", **head, "action": build_shell_action(tool_use.input), "environment": None}
+        case ToolKind.APPLY_PATCH:
+            return {"type": "apply_patch_call", **head, "operation": build_patch_operation(tool_use.input)}
         case _:
             assert_never(form.kind)
-
-
-def _build_action(tool_input: JSONObject) -> JSONObject:
-    """The command in the form of OpenAI's shell, in which all fields have their types, whatever the model gave."""
-    command = tool_input.get("command")
-    env = tool_input.get("env")
-    timeout = tool_input.get("timeout_ms")
-    folder = tool_input.get("working_directory")
-    words = ["bash", "-lc", command] if isinstance(command, str) else command if isinstance(command, list) else []
-    return {
-        "type": "exec",
-        "command": [_as_text(word) for word in words],
-        "env": {name: _as_text(value) for name, value in env.items()} if isinstance(env, dict) else {},
-        "timeout_ms": timeout if isinstance(timeout, int) else None,
-        "working_directory": folder if isinstance(folder, str) else None,
-        "user": None,
-    }
-
-
-def _as_text(value: JSON) -> str:
-    return value if isinstance(value, str) else encode_json(value).decode()

@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from kiro2api.protocol.bodies import parse_object
-from kiro2api.protocol.conversation import AssistantBlock, Conversation, ThinkingChoice
+from kiro2api.protocol.answerformat import read_answer_format
+from kiro2api.protocol.attachments import NOTHING_CONVERTED, AttachmentReader, Converted
+from kiro2api.protocol.bodies import FIELD_REQUIRED, parse_object
+from kiro2api.protocol.conversation import AnswerFormat, AssistantBlock, Conversation, ThinkingChoice
 from kiro2api.protocol.efforts import read_effort
 from kiro2api.protocol.errors import InvalidRequestError
 from kiro2api.protocol.jsontext import JSON, JSONObject
@@ -18,7 +20,11 @@ from kiro2api.protocol.responses.items import History, list_references, parse_it
 from kiro2api.protocol.responses.schema import ResponsesBody, parse_responses_body
 from kiro2api.protocol.responses.tools import ToolForm, parse_tools
 
+ANY_MODEL = "auto"
+"""Stands for the model of a request that names none: counting does not depend on it."""
+
 _SESSION_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_FORMATS = (None, "text", "json_object", "json_schema")
 _DEFAULTS: JSONObject = {
     "background": False,
     "instructions": None,
@@ -48,6 +54,8 @@ class ResponsesInquiry:
     """What the response repeats."""
     references: tuple[str, ...]
     """Ids of earlier items that the request refers to."""
+    repairs: tuple[str, ...]
+    """What of its text had to be changed."""
 
     @property
     def previous_response_id(self) -> str | None:
@@ -77,36 +85,59 @@ def parse_responses_inquiry(body: bytes) -> ResponsesInquiry:
     Raises:
         InvalidRequestError: The body cannot be understood, or asks for what cannot be served; names the first place.
     """
-    value = parse_object(body)
+    return _read_inquiry(*parse_object(body))
+
+
+def parse_count_inquiry(body: bytes) -> ResponsesInquiry:
+    """The request in ``body`` whose tokens are to be counted; it need not name a model.
+
+    Raises:
+        InvalidRequestError: As for :func:`parse_responses_inquiry`.
+    """
+    value, repairs = parse_object(body)
+    return _read_inquiry(value if value.get("model") is not None else {**value, "model": ANY_MODEL}, repairs)
+
+
+def _read_inquiry(value: JSONObject, repairs: tuple[str, ...]) -> ResponsesInquiry:
     fields = parse_responses_body(value)
     for name in ("background", "prompt", "conversation"):
         if getattr(fields, name):
             raise InvalidRequestError("is not supported.", path=name)
     if fields.input is None and fields.previous_response_id is None:
-        raise InvalidRequestError("is required.", path="input")
+        raise InvalidRequestError(FIELD_REQUIRED, path="input")
     return ResponsesInquiry(
-        body=fields, settings=_build_settings(value), references=tuple(list_references(fields.input or ()))
+        body=fields,
+        settings=_build_settings(value),
+        references=tuple(list_references(fields.input or ())),
+        repairs=repairs,
     )
 
 
 def build_responses_request(
-    inquiry: ResponsesInquiry, *, before: History, references: Mapping[str, AssistantBlock]
+    inquiry: ResponsesInquiry,
+    converted: Mapping[str, Converted] = NOTHING_CONVERTED,
+    *,
+    before: History,
+    references: Mapping[str, AssistantBlock],
 ) -> ResponsesRequest:
     """What ``inquiry`` means.
 
     Args:
         inquiry: The request.
+        converted: What there is of the attachments that have to be converted, by digest.
         before: The conversation that it continues.
         references: Those of the items that it refers to which are known, by id.
 
     Raises:
         InvalidRequestError: It cannot be understood, or asks for what cannot be served; names the first place.
+        UnconvertedError: Some attachments have to be converted first; nothing else is amiss.
     """
     body = inquiry.body
-    transcript = parse_items(body.input or (), before=before, references=references)
+    attachments = AttachmentReader(converted)
+    transcript = parse_items(body.input or (), attachments, before=before, references=references)
     history = transcript.history
     tools = parse_tools(body, history.tools)
-    repairs = (*transcript.repairs, *tools.repairs, *_note_ignored(body))
+    repairs = (*inquiry.repairs, *transcript.repairs, *tools.repairs, *_note_ignored(body))
     conversation = Conversation(
         model=body.model,
         turns=history.turns,
@@ -115,9 +146,11 @@ def build_responses_request(
         tool_choice=tools.tool_choice,
         thinking=read_effort(_select_effort(body)) or ThinkingChoice(),
         max_tokens=body.max_output_tokens,
+        answer_format=_read_format(body),
         session_id=_read_session_id(body),
         repairs=tuple(dict.fromkeys(repairs)),
     )
+    attachments.require_converted()
     return ResponsesRequest(
         conversation=conversation,
         stream=bool(body.stream),
@@ -142,6 +175,18 @@ def _as_object(value: object) -> dict[str, JSON]:
     return value if isinstance(value, dict) else {}
 
 
+def _read_format(body: ResponsesBody) -> AnswerFormat | None:
+    match _as_object(body.text).get("format"):
+        case {"type": "json_object"}:
+            return AnswerFormat()
+        case {"type": "json_schema", "schema": schema}:
+            return read_answer_format(schema, "text.format.schema")
+        case {"type": "json_schema"}:
+            raise InvalidRequestError(FIELD_REQUIRED, path="text.format.schema")
+        case _:
+            return None
+
+
 def _select_effort(body: ResponsesBody) -> JSON:
     return _as_object(body.reasoning).get("effort")
 
@@ -163,8 +208,12 @@ def _note_ignored(body: ResponsesBody) -> Iterator[str]:
         yield "ignored:sampling"
     if body.top_logprobs:
         yield "ignored:logprobs"
-    if _as_object(_as_object(body.text).get("format")).get("type") not in {None, "text"}:
+    if _as_object(_as_object(body.text).get("format")).get("type") not in _FORMATS:
         yield "ignored:response_format"
+    if body.truncation not in (None, "disabled"):
+        yield "ignored:truncation"
+    if body.max_tool_calls is not None:
+        yield "ignored:max_tool_calls"
     if _as_object(body.text).get("verbosity") is not None:
         yield "ignored:verbosity"
     if read_effort(_select_effort(body)) is None:

@@ -3,13 +3,16 @@
 The grammar of a stream::
 
     response.created response.in_progress item* (response.completed | response.incomplete | failure)
-    item      = response.output_item.added [message | reasoning | function | custom] response.output_item.done
+    item      = response.output_item.added [message | refusal | reasoning | function | custom | shell]
+                response.output_item.done
     message   = response.content_part.added response.output_text.delta* response.output_text.done
                 response.content_part.done
+    refusal   = response.content_part.added response.refusal.delta response.refusal.done response.content_part.done
     reasoning = response.reasoning_summary_part.added response.reasoning_summary_text.delta*
                 response.reasoning_summary_text.done response.reasoning_summary_part.done
     function  = response.function_call_arguments.delta* response.function_call_arguments.done
     custom    = response.custom_tool_call_input.delta response.custom_tool_call_input.done
+    shell     = (response.shell_call_command.added response.shell_call_command.delta response.shell_call_command.done)*
     failure   = error response.failed
 
 Items come one after another, and the last event but for a failure holds them all again. What a custom tool or the
@@ -28,12 +31,15 @@ from kiro2api.protocol.responses.output import (
     ResponseHead,
     build_item,
     build_opening_item,
+    build_refusal_item,
+    build_refusal_part,
     build_response,
     build_summary_part,
     build_text_part,
     read_custom_input,
 )
 from kiro2api.protocol.responses.tools import ToolKind
+from kiro2api.protocol.responses.typed_tools import list_commands
 from kiro2api.protocol.sse import encode_comment, encode_event, encode_string
 from kiro2api.protocol.turn import (
     Answer,
@@ -175,13 +181,18 @@ class StreamRenderer:
         block = _build_block(start)
         index = len(self._output)
         item_id = encode_string(self._head.build_item_id(block, index))
-        is_call = isinstance(block, ToolUse) and self._head.select_form(block.name).kind is ToolKind.FUNCTION
-        self._item = _OpenItem(index=index, item_id=item_id, block=block, has_arguments=is_call)
-        opening = build_opening_item(self._head, block, index)
-        added = self._encode("response.output_item.added", output_index=index, item=opening)
+        kind = self._head.select_form(block.name).kind if isinstance(block, ToolUse) else None
+        self._item = _OpenItem(index=index, item_id=item_id, block=block, has_arguments=kind is ToolKind.FUNCTION)
+        if kind is ToolKind.APPLY_PATCH:
+            return b""  # the item has no form in which it could say nothing yet
+        opening = self._render_opening(block)
         if not isinstance(block, Text):
-            return added
-        return added + self._encode_in_item("response.content_part.added", content_index=0, part=build_text_part(""))
+            return opening
+        return opening + self._encode_in_item("response.content_part.added", content_index=0, part=build_text_part(""))
+
+    def _render_opening(self, block: AssistantBlock) -> bytes:
+        item = build_opening_item(self._head, block, self._item.index)
+        return self._encode("response.output_item.added", output_index=self._item.index, item=item)
 
     def _render_stop(self) -> bytes:
         item = self._item
@@ -228,14 +239,50 @@ class StreamRenderer:
                 return self._encode_delta(b"response.custom_tool_call_input.delta", b"", text) + self._encode_in_item(
                     "response.custom_tool_call_input.done", input=text
                 )
+            case ToolKind.SHELL:
+                return self._render_commands(list_commands(tool_use.input))
+            case ToolKind.APPLY_PATCH:
+                return self._render_opening(tool_use)
             case ToolKind.LOCAL_SHELL:
                 return b""
             case _:
                 assert_never(form.kind)
 
+    def _render_commands(self, commands: Sequence[str]) -> bytes:
+        pieces: list[bytes] = []
+        for index, command in enumerate(commands):
+            place: JSONObject = {"output_index": self._item.index, "command_index": index}
+            pieces += (
+                self._encode("response.shell_call_command.added", **place, command=""),
+                self._encode("response.shell_call_command.delta", **place, delta=command),
+                self._encode("response.shell_call_command.done", **place, command=command),
+            )
+        return b"".join(pieces)
+
     def _render_end(self, event: TurnEnded) -> bytes:
+        explained = self._render_refusal(event.refusal.explanation) if event.refusal else b""
         response = build_response(self._head, self._output, event)
-        return self._encode(f"response.{response['status']}", response=response)
+        return explained + self._encode(f"response.{response['status']}", response=response)
+
+    def _render_refusal(self, explanation: str) -> bytes:
+        """An item of its own, if there is anything to say."""
+        if not explanation:
+            return b""
+        index = len(self._output)
+        opening = build_opening_item(self._head, Text(text=""), index)
+        done = build_refusal_item(self._head, explanation, index)
+        place: JSONObject = {"item_id": done["id"], "output_index": index, "content_index": 0}
+        self._output.append(done)
+        return b"".join(
+            [
+                self._encode("response.output_item.added", output_index=index, item=opening),
+                self._encode("response.content_part.added", **place, part=build_refusal_part("")),
+                self._encode("response.refusal.delta", **place, delta=explanation),
+                self._encode("response.refusal.done", **place, refusal=explanation),
+                self._encode("response.content_part.done", **place, part=build_refusal_part(explanation)),
+                self._encode("response.output_item.done", output_index=index, item=done),
+            ]
+        )
 
     def _render_failure(self, error: Kiro2ApiError) -> bytes:
         failure = describe_failure(error)
@@ -248,6 +295,8 @@ class StreamRenderer:
 def render_answer(answer: Answer, *, head: ResponseHead) -> bytes:
     """The body of an answer that is not streamed."""
     output = [build_item(head, block, index) for index, block in enumerate(answer.blocks)]
+    if answer.refusal and answer.refusal.explanation:
+        output.append(build_refusal_item(head, answer.refusal.explanation, len(output)))
     return encode_json(build_response(head, output, answer))
 
 

@@ -66,12 +66,22 @@ def _tag_item(value: object) -> str:
             return _UNKNOWN
 
 
+def _tag_tool(value: object) -> str:
+    match value:
+        case {"type": "function" | "custom" | "namespace" as name}:
+            return f"{MARK}{name}"
+        case {"type": "local_shell" | "shell" | "apply_patch"}:
+            return "|typed"
+        case _:
+            return _UNKNOWN
+
+
 def _tag_tool_name(value: object) -> str:
     match value:
         case {"type": "function" | "custom"}:
             return "|name"
-        case {"type": "local_shell"}:
-            return "|local_shell"
+        case {"type": "local_shell" | "shell" | "apply_patch"}:
+            return "|typed"
         case _:
             return _UNKNOWN
 
@@ -96,7 +106,7 @@ def _text_as_message(value: object) -> object:
 
 def _require_list(value: object) -> object:
     if not isinstance(value, list):
-        raise PydanticCustomError("text_or_list", "must be a string or an array")
+        raise PydanticCustomError("text_or_list", "Input should be a string or an array")
     return value
 
 
@@ -214,6 +224,8 @@ class ShellOutput(_Model):
     call_id: str | None = None
     id: str | None = None
     output: object = None
+    status: object = None
+    """``failed`` of a change of a file that could not be made."""
 
 
 class Reasoning(_Model):
@@ -246,8 +258,16 @@ class CustomTool(_Model):
     format: dict[str, Any] | None = None
 
 
-class LocalShellTool(_Model):
-    """The client's own shell."""
+class TypedTool(_Model):
+    """A tool of the client's, unless its environment says otherwise, that is known by its type."""
+
+    type: Literal["local_shell", "shell", "apply_patch"]
+    environment: dict[str, Any] | None = None
+
+    @property
+    def is_clients(self) -> bool:
+        """Whether the client runs it: OpenAI has machines of its own for shells."""
+        return self.environment is None or self.environment.get("type") == "local"
 
 
 class UnknownTool(_Model):
@@ -277,10 +297,10 @@ class NamespaceTool(_Model):
 Tool = Annotated[
     Annotated[FunctionTool, Tag("|function")]
     | Annotated[CustomTool, Tag("|custom")]
-    | Annotated[LocalShellTool, Tag("|local_shell")]
+    | Annotated[TypedTool, Tag("|typed")]
     | Annotated[NamespaceTool, Tag("|namespace")]
     | Annotated[UnknownTool, Tag(_UNKNOWN)],
-    Discriminator(_tag_by_type("function", "custom", "local_shell", "namespace")),
+    Discriminator(_tag_tool),
 ]
 Tools = Annotated[list[Tool], FailFast()]
 
@@ -320,8 +340,10 @@ class NameChoice(_Model):
     namespace: str | None = None
 
 
-class LocalShellChoice(_Model):
-    """The client's shell must be called, or may be."""
+class TypedChoice(_Model):
+    """One tool that is known by its type: must be called, or may be."""
+
+    type: Literal["local_shell", "shell", "apply_patch"]
 
 
 class AllowedTools(_Model):
@@ -331,7 +353,7 @@ class AllowedTools(_Model):
     tools: list[
         Annotated[
             Annotated[NameChoice, Tag("|name")]
-            | Annotated[LocalShellChoice, Tag("|local_shell")]
+            | Annotated[TypedChoice, Tag("|typed")]
             | Annotated[UnknownTool, Tag(_UNKNOWN)],
             Discriminator(_tag_tool_name),
         ]
@@ -341,7 +363,7 @@ class AllowedTools(_Model):
 ToolChoiceParam = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag("|mode")]
     | Annotated[NameChoice, Tag("|name")]
-    | Annotated[LocalShellChoice, Tag("|local_shell")]
+    | Annotated[TypedChoice, Tag("|typed")]
     | Annotated[AllowedTools, Tag("|allowed_tools")]
     | Annotated[UnknownTool, Tag(_UNKNOWN)],
     Discriminator(_tag_choice),
@@ -373,6 +395,8 @@ class ResponsesBody(_Model):
     prompt: object = None
     conversation: object = None
     top_logprobs: object = None
+    max_tool_calls: object = None
+    truncation: object = None
 
 
 def parse_responses_body(value: JSONObject) -> ResponsesBody:

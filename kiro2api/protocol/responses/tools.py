@@ -15,11 +15,10 @@ from kiro2api.protocol.errors import InvalidRequestError
 from kiro2api.protocol.jsontext import JSONObject
 from kiro2api.protocol.responses import schema
 from kiro2api.protocol.responses.content import MAX_QUOTED_CHARS
+from kiro2api.protocol.responses.typed_tools import APPLY_PATCH, LOCAL_SHELL, SHELL
 
 CUSTOM_INPUT = "input"
 """The one property of a function that stands for a custom tool."""
-LOCAL_SHELL = "local_shell"
-"""The name under which the model sees the client's shell."""
 NAMESPACE_SEPARATOR = "__"
 
 _MODES = {
@@ -28,20 +27,6 @@ _MODES = {
     "required": ToolChoiceMode.ANY,
 }
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.-]")
-_SHELL_SCHEMA: JSONObject = {
-    "type": "object",
-    "properties": {
-        "command": {
-            "type": "array",
-            "items": {"type": "string"},
-            "description": 'The program and its arguments, for example ["bash", "-lc", "ls"].',
-        },
-        "working_directory": {"type": "string", "description": "Where to run it, if not where the session is."},
-        "timeout_ms": {"type": "integer", "description": "Milliseconds after which it is ended."},
-        "env": {"type": "object", "additionalProperties": {"type": "string"}, "description": "More variables."},
-    },
-    "required": ["command"],
-}
 
 
 class ToolKind(enum.Enum):
@@ -52,7 +37,18 @@ class ToolKind(enum.Enum):
     CUSTOM = enum.auto()
     """By free text."""
     LOCAL_SHELL = enum.auto()
-    """By a command."""
+    """By a program and its arguments."""
+    SHELL = enum.auto()
+    """By lines for a shell."""
+    APPLY_PATCH = enum.auto()
+    """By what is to become of a file."""
+
+
+_TYPED = {
+    "local_shell": (ToolKind.LOCAL_SHELL, LOCAL_SHELL),
+    "shell": (ToolKind.SHELL, SHELL),
+    "apply_patch": (ToolKind.APPLY_PATCH, APPLY_PATCH),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +117,7 @@ class _Reader:
 
     def _receive_tool(
         self,
-        tool: schema.FunctionTool | schema.CustomTool | schema.LocalShellTool | schema.UnknownTool,
+        tool: schema.FunctionTool | schema.CustomTool | schema.TypedTool | schema.UnknownTool,
         namespace: str | None = None,
     ) -> None:
         match tool:
@@ -133,10 +129,13 @@ class _Reader:
                 self.repairs.append("custom_tool_as_function")
                 form = ToolForm(kind=ToolKind.CUSTOM, name=tool.name, namespace=namespace)
                 self._add(form, tool.description or "", _build_custom_schema(tool))
-            case schema.LocalShellTool():
-                self.repairs.append("local_shell_as_function")
-                form = ToolForm(kind=ToolKind.LOCAL_SHELL, name=LOCAL_SHELL)
-                self._add(form, "Runs a command on the user's machine.", _SHELL_SCHEMA)
+            case schema.TypedTool() if tool.is_clients:
+                self.repairs.append(f"{tool.type}_as_function")
+                kind, function = _TYPED[tool.type]
+                form = ToolForm(kind=kind, name=function.name)
+                self._add(form, function.description, function.input_schema)
+            case schema.TypedTool():
+                self.repairs.append(note_dropped("tool", f"hosted_{tool.type}"))
             case schema.UnknownTool():
                 self.repairs.append(note_dropped("tool", tool.type))
             case _:
@@ -161,7 +160,7 @@ class _Reader:
             case schema.AllowedTools() as allowed:
                 self._restrict(allowed)
                 return ToolChoice(mode=_MODES[allowed.mode], parallel=parallel)
-            case schema.NameChoice() | schema.LocalShellChoice() as named:
+            case schema.NameChoice() | schema.TypedChoice() as named:
                 name = self._read_name(named, path="tool_choice")
                 return ToolChoice(mode=ToolChoiceMode.NAMED, name=name, parallel=parallel)
             case schema.UnknownTool():
@@ -179,8 +178,8 @@ class _Reader:
                 names.add(self._read_name(tool, path=f"tool_choice.tools[{index}]"))
         self.tools = {name: tool for name, tool in self.tools.items() if name in names}
 
-    def _read_name(self, choice: schema.NameChoice | schema.LocalShellChoice, *, path: str) -> str:
-        name = LOCAL_SHELL if isinstance(choice, schema.LocalShellChoice) else join_name(choice.name, choice.namespace)
+    def _read_name(self, choice: schema.NameChoice | schema.TypedChoice, *, path: str) -> str:
+        name = choice.type if isinstance(choice, schema.TypedChoice) else join_name(choice.name, choice.namespace)
         if name not in self.tools:
             message = f"the request lists no tool called {name[:MAX_QUOTED_CHARS]!r}."
             raise InvalidRequestError(message, path=f"{path}.name")

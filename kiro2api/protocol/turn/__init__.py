@@ -1,5 +1,6 @@
 """An answer in the making: its events, the machine that orders them, and their fold."""
 
+from kiro2api.protocol.kiro.events import Refusal
 from kiro2api.protocol.turn.events import (
     BlockStart,
     BlockStopped,
@@ -27,6 +28,7 @@ __all__ = [
     "BlockStopped",
     "EmptyAnswerError",
     "RedactedThinkingStarted",
+    "Refusal",
     "SignatureDelta",
     "StopReason",
     "TextDelta",

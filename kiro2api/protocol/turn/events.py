@@ -12,6 +12,7 @@ import enum
 from dataclasses import dataclass
 
 from kiro2api.errors import Kiro2ApiError
+from kiro2api.protocol.kiro.events import Refusal
 from kiro2api.protocol.usage import Usage
 
 
@@ -112,6 +113,8 @@ class TurnEnded:
     stop_sequence: str | None
     """Which of the client's stop sequences was met; set exactly for ``STOP_SEQUENCE``."""
     usage: Usage
+    refusal: Refusal | None = None
+    """What the upstream says of a refusal; only for ``REFUSAL``, and not always."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

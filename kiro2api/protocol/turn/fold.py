@@ -5,6 +5,7 @@ from typing import assert_never, cast
 
 from kiro2api.protocol.conversation import AssistantBlock, RedactedThinking, Text, Thinking, ToolUse
 from kiro2api.protocol.jsontext import JSONObject, parse_json
+from kiro2api.protocol.kiro.events import Refusal
 from kiro2api.protocol.turn.events import (
     BlockStart,
     BlockStopped,
@@ -33,6 +34,7 @@ class Answer:
     stop_reason: StopReason
     stop_sequence: str | None
     usage: Usage
+    refusal: Refusal | None = None
 
 
 class AnswerFold:
@@ -63,6 +65,7 @@ class AnswerFold:
                     stop_reason=event.stop_reason,
                     stop_sequence=event.stop_sequence,
                     usage=event.usage,
+                    refusal=event.refusal,
                 )
             case TurnStarted() | TurnFailed():
                 pass

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import assert_never
 
 from kiro2api.errors import ErrorKind, Kiro2ApiError
+from kiro2api.protocol.errors import TRY_AGAIN
 from kiro2api.protocol.jsontext import JSONObject, encode_json
 from kiro2api.protocol.kiro.events import (
     AssistantText,
@@ -23,6 +24,7 @@ from kiro2api.protocol.kiro.events import (
     Metering,
     OutputLimit,
     Reasoning,
+    Refusal,
     ToolUseFragment,
     UpstreamEvent,
 )
@@ -47,21 +49,28 @@ from kiro2api.protocol.turn.events import (
     TurnStarted,
 )
 from kiro2api.protocol.turn.stops import StopSequenceMatcher
-from kiro2api.protocol.usage import OutputMeter, Usage, WireUsage, settle_usage
+from kiro2api.protocol.usage import Context, OutputMeter, Usage, WireUsage, is_share, settle_usage
 
 
 class TruncatedToolUseError(Kiro2ApiError):
-    """The answer ended, or went wrong, inside a tool use."""
+    """The answer ended, or went wrong, inside a tool use.
+
+    Attributes:
+        name: The tool's, in the client's own spelling.
+        size: Characters of its input that came.
+        stopped: Whether the upstream took it for whole.
+    """
 
     kind = ErrorKind.UPSTREAM
     retry_safe = True
 
-    def __init__(self, *, size: int, stopped: bool) -> None:
+    def __init__(self, *, name: str, size: int, stopped: bool) -> None:
         super().__init__(
             "The model's answer was cut in the middle of a tool call, which was not passed on as complete; "
-            "please try again, or ask for smaller steps.",
+            f"{TRY_AGAIN}, or ask for smaller steps.",
             detail=f"tool use truncated after {size} characters of input, stopped={stopped}",
         )
+        self.name = name
         self.size = size
         self.stopped = stopped
 
@@ -73,7 +82,7 @@ class EmptyAnswerError(Kiro2ApiError):
     retry_safe = True
 
     def __init__(self) -> None:
-        super().__init__("The upstream sent an empty answer; please try again.", detail="empty answer")
+        super().__init__(f"The upstream sent an empty answer; {TRY_AGAIN}.", detail="empty answer")
 
 
 _STOP_REASONS = {
@@ -96,7 +105,8 @@ class Turn:
     """One answer in the making: upstream events in, turn events out.
 
     Args:
-        estimated_input: Tokens of the request, for as long as the wire says nothing better.
+        estimated_input: Tokens of the request, for as long as the wire says nothing better; the client is told so many
+            when the answer begins, and was told as many if it has begun.
         context_window: Tokens that the model holds, if known; without it a context percentage tells nothing.
         stop_sequences: Strings of the client's that end the text; the upstream knows none.
         client_tool_name: Restores a tool's name as the client declared it.
@@ -125,7 +135,9 @@ class Turn:
         self._stop_sequence: str | None = None
         self._wire_usage: WireUsage | None = None
         self._wire_stop = ""
+        self._refusal: Refusal | None = None
         self._context_percentage: float | None = None
+        self._is_context_full = False
         self._texts = 0
         self._thoughts = 0
         self.credits: float | None = None
@@ -143,11 +155,15 @@ class Turn:
         """Token counts as far as they are known now."""
         return settle_usage(
             wire=self._wire_usage,
-            context_percentage=self._context_percentage,
-            context_window=self._context_window,
+            context=self.context,
             estimated_input=self._estimated_input,
             estimated_output=self._meter.tokens,
         )
+
+    @property
+    def context(self) -> Context:
+        """How full the upstream says the model's window is."""
+        return Context(percentage=self._context_percentage, window=self._context_window)
 
     def open(self) -> list[TurnEvent]:
         """The event that begins the answer, once; also sent by itself before the first block."""
@@ -177,6 +193,11 @@ class Turn:
                 return []
             case _:
                 assert_never(event)
+
+    def receive_hidden(self, thought: str) -> None:
+        """Reasoning that the client does not want to see: it counts, and that is all."""
+        self._thoughts += 1
+        self._meter.add_text(thought)
 
     def receive_eof(self) -> list[TurnEvent]:
         """The end of the answer, given that the upstream's stream ended whole."""
@@ -272,14 +293,14 @@ class Turn:
                 block.replacement = None  # an empty object that only announced the fragments
             block.parts.append(piece)
             block.waiting.append(piece)
-            self._meter.add_tool_input_bytes(len(piece.encode()))
+            self._meter.add_tool_input(piece)
 
     def _complete_tool(self, block: ToolBlock) -> None:
         if block.replacement and not block.parts:
             text = encode_json(block.replacement).decode()
             block.parts.append(text)
             block.waiting.append(text)
-            self._meter.add_tool_input_bytes(len(text.encode()))
+            self._meter.add_tool_input(text)
         block.complete = True
 
     def _complete_tool_at_eof(self, block: ToolBlock) -> bool:
@@ -301,8 +322,11 @@ class Turn:
             case Metadata():
                 self._wire_usage = event.usage or self._wire_usage
                 self._wire_stop = event.stop_reason or self._wire_stop
+                self._refusal = event.refusal or self._refusal
             case ContextUsage():
-                self._context_percentage = event.percentage
+                self._is_context_full |= event.percentage >= _FULL_CONTEXT
+                if is_share(event.percentage):
+                    self._context_percentage = event.percentage
             case Metering():
                 self.credits = (self.credits or 0.0) + event.usage
             case OutputLimit():
@@ -351,6 +375,7 @@ class Turn:
             stop_reason=reason,
             stop_sequence=self._stop_sequence if reason is StopReason.STOP_SEQUENCE else None,
             usage=self.usage,
+            refusal=self._refusal if reason is StopReason.REFUSAL else None,
         )
         return [*events, *self.open(), end]
 
@@ -371,7 +396,9 @@ class Turn:
             return StopReason.STOP_SEQUENCE
         if self._wire_stop in _STOP_REASONS:
             return _STOP_REASONS[self._wire_stop]
-        if (self._context_percentage or 0.0) >= _FULL_CONTEXT:
+        if self._refusal is not None:
+            return StopReason.REFUSAL
+        if self._is_context_full:
             return StopReason.CONTEXT_WINDOW
         if self._thoughts and not self._texts:
             return StopReason.MAX_TOKENS
@@ -379,4 +406,4 @@ class Turn:
 
 
 def _truncated(block: ToolBlock, *, stopped: bool) -> TruncatedToolUseError:
-    return TruncatedToolUseError(size=sum(map(len, block.parts)), stopped=stopped)
+    return TruncatedToolUseError(name=block.name, size=sum(map(len, block.parts)), stopped=stopped)

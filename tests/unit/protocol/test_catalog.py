@@ -101,6 +101,23 @@ def test_long_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "is_to_think"),
+    [
+        ("claude-sonnet-4-5", False),
+        ("claude-sonnet-4-5-thinking", True),
+        (" anthropic/Claude-Sonnet-4-5-THINKING[1m] ", True),
+        ("claude-sonnet-4-5-thinking-20250929", True),
+        ("auto-thinking", True),
+        ("thinker", False),
+    ],
+)
+def test_variant_that_thinks(name: str, *, is_to_think: bool) -> None:
+    """It is chosen by the end of the name, unless the upstream's own name ends so."""
+    assert Catalog({"thinker": "x-thinking"}).resolve(name).is_to_think is is_to_think
+    assert Catalog({name: "x-thinking"}).resolve(name).is_to_think is False
+
+
+@pytest.mark.parametrize(
     ("override", "name"),
     [
         ("claude-sonnet-4-20250514", "claude-sonnet-4-20250514"),

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from kiro2api.protocol.anthropic.response import StreamRenderer as MessagesRenderer
 from kiro2api.protocol.anthropic.response import render_answer as render_message
+from kiro2api.protocol.attempt import FoldRenderer, Renderer
 from kiro2api.protocol.catalog import ResolvedModel
 from kiro2api.protocol.conversation import Conversation, Tool
 from kiro2api.protocol.eventstream.decoder import (
@@ -13,7 +14,7 @@ from kiro2api.protocol.eventstream.decoder import (
     TruncatedFrameError,
 )
 from kiro2api.protocol.eventstream.messages import Message
-from kiro2api.protocol.exchange import Exchange, FoldRenderer, Renderer
+from kiro2api.protocol.exchange import Exchange
 from kiro2api.protocol.kiro.faults import UpstreamFaultError
 from kiro2api.protocol.openai.response import StreamRenderer as ChunkRenderer
 from kiro2api.protocol.turn import (
@@ -98,7 +99,7 @@ def test_text() -> None:
 
 
 def test_several_frames_are_rendered_together() -> None:
-    """However many frames one read holds, there is one call of the renderer, and none without an event."""
+    """However many texts one read holds, the client gets one delta in one piece, and nothing without an event."""
     calls: list[int] = []
 
     class CountingRenderer(PlainRenderer):
@@ -111,7 +112,7 @@ def test_several_frames_are_rendered_together() -> None:
     assert exchange.receive_data(frames + frames[:10]) == b"<[abc"
     assert exchange.receive_data(frames[10:20]) == b""
     assert exchange.receive_data(b"") == b""
-    assert calls == [5]
+    assert calls == [3]
 
 
 def test_damaged_frame() -> None:
@@ -175,13 +176,13 @@ def describe_attempt(exchange: Exchange) -> tuple[object, ...]:
 
 
 def test_next_attempt() -> None:
-    """After an attempt without output the next begins afresh."""
+    """After an attempt without output the next begins afresh; what it cost is not forgotten."""
     exchange = new_exchange()
     assert receive(exchange, event_message("new", {}), event_message("meteringEvent", {"usage": 0.5})) == b""
     assert exchange.receive_eof() == b""
     assert describe_attempt(exchange) == (EmptyAnswerError, True, 0.5, True, {"new": 1})
     exchange.begin_attempt()
-    assert describe_attempt(exchange) == (type(None), False, None, False, {})
+    assert describe_attempt(exchange) == (type(None), False, 0.5, False, {})
     assert not exchange.has_output
     assert receive(exchange, text_message("a")) + exchange.receive_eof() == b"<[a]|end_turn>"
     assert exchange.has_output

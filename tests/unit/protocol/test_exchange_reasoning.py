@@ -6,13 +6,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kiro2api.errors import Kiro2ApiError
+from kiro2api.protocol.attempt import FoldRenderer
 from kiro2api.protocol.catalog import Catalog
-from kiro2api.protocol.conversation import Conversation, Thinking, ThinkingChoice, ThinkingMode, Tool
+from kiro2api.protocol.conversation import (
+    Conversation,
+    Effort,
+    Thinking,
+    ThinkingChoice,
+    ThinkingDisplay,
+    ThinkingMode,
+    Tool,
+)
 from kiro2api.protocol.errors import UpstreamProtocolError
-from kiro2api.protocol.exchange import Exchange, FoldRenderer
+from kiro2api.protocol.exchange import Exchange
 from kiro2api.protocol.kiro.faults import FaultReport, UpstreamFaultError
 from kiro2api.protocol.kiro.signatures import build_origin, mark
-from kiro2api.protocol.turn import Answer
+from kiro2api.protocol.turn import Answer, StopReason
 from tests.support.conversations import assistant, user
 from tests.support.upstream_events import encode_stream, event_message, text_message
 
@@ -84,6 +93,47 @@ def test_tags_are_asked_for_and_read(cut: int) -> None:
     text = "<thinking>\nhm\n</thinking>\n\nyes, why not? <x"
     exchange.receive_data(encode_stream([text_message(text[:cut]), text_message(text[cut:])]))
     assert exchange.receive_eof() == b"(Thinking(text='hm\\n', signature=''), Text(text='yes, why not? <x'))"
+
+
+@pytest.mark.parametrize("cut", [1, 12, 15, 30])
+def test_hidden_thoughts_count_and_are_not_shown(cut: int) -> None:
+    """Not even as an empty block: there is no signature for one. What is the upstream's own stays."""
+    text = "<thinking>\nhm, so it is\n</thinking>\n\nyes"
+    answers = []
+    for display in (None, ThinkingDisplay.OMITTED):
+        exchange = open_exchange(SONNET, thinking=ThinkingChoice(mode=ThinkingMode.ADAPTIVE, display=display))
+        exchange.receive_data(encode_stream([text_message(text[:cut]), text_message(text[cut:])]))
+        answers.append((exchange.receive_eof(), exchange.usage.output_tokens))
+    (shown, all_tokens), (hidden, same_tokens) = answers
+    assert (b"Thinking" in shown, hidden) == (True, b"(Text(text='yes'),)")
+    assert all_tokens == same_tokens
+
+
+def test_hidden_thoughts_alone() -> None:
+    """They were all that the model had room for, and the upstream's own proof is passed on."""
+    choice = ThinkingChoice(mode=ThinkingMode.ADAPTIVE, display=ThinkingDisplay.OMITTED)
+    exchange = open_exchange(SONNET, thinking=choice)
+    exchange.receive_data(encode_stream([text_message("<thinking>hm")]))
+    assert (exchange.receive_eof(), exchange.stop_reason) == (b"()", StopReason.MAX_TOKENS)
+    exchange = open_exchange(SONNET, thinking=choice)
+    exchange.receive_data(
+        encode_stream([event_message("reasoningContentEvent", {"signature": "c2ln"}), text_message("a")])
+    )
+    assert exchange.receive_eof().startswith(b"(Thinking(text='', signature='")
+
+
+@pytest.mark.parametrize(
+    ("model", "thinking", "tags"),
+    [
+        (f"{SONNET}-thinking", ThinkingChoice(), True),
+        (f"{SONNET}-thinking[1m]", ThinkingChoice(effort=Effort.LOW), True),
+        (f"{SONNET}-thinking", ThinkingChoice(mode=ThinkingMode.OFF), False),
+        (SONNET, ThinkingChoice(), False),
+    ],
+)
+def test_a_name_can_ask_for_thinking(model: str, thinking: ThinkingChoice, *, tags: bool) -> None:
+    """For a client that says nothing of it otherwise."""
+    assert ("<thinking_mode>adaptive" in str(read_request(open_exchange(model, thinking=thinking)))) is tags
 
 
 def test_tags_nobody_asked_for_are_text() -> None:

@@ -11,6 +11,7 @@ from kiro2api.protocol.jsontext import (
     MAX_DEPTH,
     InvalidJSONError,
     encode_json,
+    parse_and_repair_json,
     parse_json,
     parse_json_with_surrogates,
     replace_surrogates,
@@ -102,7 +103,7 @@ def nest(levels: int, inside: bytes, opening: bytes = b"[") -> bytes:
         (b"[1,]", "expected value|invalid character|trailing comma"),
         (b"[1e999, 0]", "out of range"),
         (b"[1e999, %b]" % LONE, "out of range"),
-        (b"[NaN, %b]" % LONE, "invalid character"),
+        (b"[NaN, %b]" % LONE, "NaN is not JSON"),
     ],
 )
 def test_reason(text: bytes, reason: str) -> None:
@@ -110,6 +111,35 @@ def test_reason(text: bytes, reason: str) -> None:
     with pytest.raises(InvalidJSONError, match=reason) as caught:
         parse_json(text)
     assert "malformed" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"", "Input data was truncated (line 1, column 1)"),
+        (b'{"a":\n  [1,', "Input data was truncated (line 2, column 6)"),
+        ('{\n"漢": nul}'.encode(), "invalid character (line 2, column 10)"),
+        (b"[None]", "None is not JSON (line 1, column 2)"),
+        (b"[1,\n-Infinity]", "Infinity is not JSON (line 2, column 2)"),
+        (b"[%b,\n NaN]" % LONE, "NaN is not JSON (line 2, column 2)"),
+        (b'["a",\n "b\xff"]', "not UTF-8 (line 2, column 4)"),
+        (b"[1e999]", "Number out of range"),
+        (b'["[\\"[",\n' + b"[" * 150 + b"]" * 151, "nested too deep, more than 100 levels (line 2, column 100)"),
+        (b"[],{}," * 9 + b"[" * 20_000, "trailing characters (line 1, column 4)"),
+        (b'[[],{"a":[]},' + b"[" * 20_000, "nested too deep, more than 100 levels (line 1, column 113)"),
+    ],
+)
+def test_place(text: bytes, reason: str) -> None:
+    """Where the fault is, in lines and columns as editors count them."""
+    with pytest.raises(InvalidJSONError) as caught:
+        parse_json(text)
+    assert str(caught.value) == reason
+
+
+def test_repairs_are_told() -> None:
+    """A caller who wants to know learns whether half a character was replaced."""
+    assert parse_and_repair_json(b'["\\ud83d\\ude00"]') == (["😀"], False)
+    assert parse_and_repair_json(LONE) == ("\ufffd", True)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ TABLE: dict[ErrorKind, tuple[int, str, dict[str, str]]] = {
     ErrorKind.RATE_LIMITED: (429, "rate_limit_error", RETRY),
     ErrorKind.INTERNAL: (500, "api_error", {}),
     ErrorKind.UPSTREAM: (502, "api_error", {}),
+    ErrorKind.ANSWER_FORMAT: (502, "api_error", FINAL),
     ErrorKind.NO_CREDENTIAL: (503, "api_error", FINAL),
     ErrorKind.UPSTREAM_TIMEOUT: (504, "timeout_error", {}),
     ErrorKind.OVERLOADED: (529, "overloaded_error", RETRY),

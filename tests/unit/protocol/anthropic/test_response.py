@@ -66,7 +66,10 @@ CACHED_END = (
     b',"delta":{"stop_reason":"stop_sequence","stop_sequence":"END"},"usage":{"input_tokens":31,'
     b'"cache_creation_input_tokens":0,"cache_read_input_tokens":7,"output_tokens":42}'
 )
-FAILURE = b',"error":{"type":"api_error","message":"The upstream\'s answer was damaged on the way; please try again."}'
+FAILURE = (
+    b',"error":{"type":"api_error",'
+    b'"message":"The upstream\'s answer was damaged on the way; this is a server error, please try again."}'
+)
 EVENTS: list[tuple[TurnEvent, bytes]] = [
     (TurnStarted(usage=USAGE), sse("message_start", MESSAGE % (0, 1))),
     (TurnStarted(usage=CACHED), sse("message_start", MESSAGE % (7, 42))),

@@ -118,7 +118,7 @@ def test_body_must_be_an_object(data: bytes) -> None:
     """Any other JSON value is wrong as a whole."""
     with pytest.raises(InvalidRequestError) as caught:
         parse_messages_request(data)
-    assert (caught.value.path, caught.value.message) == ("", OBJECT)
+    assert (caught.value.path, caught.value.message) == ("", "The request body must be a JSON object.")
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,10 @@ def test_malformed_block_names_the_place_for_the_log() -> None:
     with pytest.raises(UnknownHeaderTypeError) as caught:
         decode_headers(b"\x01a\x0a")
     assert caught.value.detail == "header block, byte 2: unknown type 10"
-    assert caught.value.message == "The upstream's answer was damaged on the way; please try again."
+    assert (
+        caught.value.message
+        == "The upstream's answer was damaged on the way; this is a server error, please try again."
+    )
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ CONTRACT = {
     ErrorKind.OVERLOADED: (503, LATER, "server_error", "overloaded", "Oh."),
     ErrorKind.NO_CREDENTIAL: (503, FINAL, "server_error", "upstream_auth", "Oh."),
     ErrorKind.UPSTREAM: (502, PLAIN, "server_error", "upstream_error", "Oh."),
+    ErrorKind.ANSWER_FORMAT: (502, FINAL, "server_error", "answer_format", "Oh."),
     ErrorKind.UPSTREAM_TIMEOUT: (504, PLAIN, "server_error", "upstream_timeout", "Oh."),
     ErrorKind.INTERNAL: (500, PLAIN, "server_error", None, INTERNAL_MESSAGE),
 }

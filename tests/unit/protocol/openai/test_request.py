@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kiro2api.protocol.conversation import Conversation, Text, ToolUse, UserTurn
+from kiro2api.protocol.conversation import AnswerFormat, Conversation, Text, ToolUse, UserTurn
 from kiro2api.protocol.errors import InvalidRequestError
 from kiro2api.protocol.jsontext import JSON, JSONObject, encode_json
 from kiro2api.protocol.openai.request import ChatRequest, parse_chat_request
@@ -41,6 +41,45 @@ def test_form_of_the_answer(fields: JSONObject, stream: bool, include_usage: boo
     """The answer is streamed, and with usage, if and only if the client says so."""
     request = parse(**fields)
     assert (request.stream, request.include_usage) == (stream, include_usage)
+
+
+SCHEMA: JSONObject = {"type": "object", "properties": {"a": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("response_format", "expected"),
+    [
+        (None, None),
+        ({"type": "text"}, None),
+        ({"type": "json_object"}, AnswerFormat()),
+        ({"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}}, AnswerFormat(schema=SCHEMA)),
+        (
+            {"type": "json_schema", "json_schema": {"name": "n", "strict": False, "schema": SCHEMA}},
+            AnswerFormat(schema=SCHEMA),
+        ),
+        ({"type": "json_schema", "json_schema": {"name": "n"}}, AnswerFormat()),
+        ({"type": "json_schema", "json_schema": {"name": "n", "schema": None}}, AnswerFormat()),
+    ],
+)
+def test_response_format(response_format: JSON, expected: AnswerFormat | None) -> None:
+    """Strict or not makes no difference; a schema is not needed."""
+    assert parse(response_format=response_format).conversation.answer_format == expected
+
+
+@pytest.mark.parametrize(
+    ("json_schema", "path"),
+    [
+        (None, "response_format.json_schema"),
+        ("x", "response_format.json_schema"),
+        ({"name": "n", "schema": "x"}, "response_format.json_schema.schema"),
+        ({"name": "n", "schema": {"items": {"type": "x"}}}, "response_format.json_schema.schema.items.type"),
+    ],
+)
+def test_response_format_without_a_schema_is_refused(json_schema: JSON, path: str) -> None:
+    """Where it stands."""
+    with pytest.raises(InvalidRequestError) as refused:
+        parse(response_format={"type": "json_schema", "json_schema": json_schema})
+    assert refused.value.path == path
 
 
 @pytest.mark.parametrize(
@@ -88,7 +127,8 @@ def test_session_id(fields: JSONObject, session_id: str | None) -> None:
         ({"temperature": 0, "seed": 1, "logit_bias": {"5": 1}}, ("ignored:sampling",)),
         ({"logprobs": True, "top_logprobs": 2}, ("ignored:logprobs",)),
         ({"logprobs": False, "n": 1, "user": "u", "store": True}, ()),
-        ({"response_format": {"type": "json_object"}}, ("ignored:response_format",)),
+        ({"response_format": {"type": "grammar"}}, ("ignored:response_format",)),
+        ({"response_format": {"type": "json_object"}}, ()),
         ({"response_format": {"type": "text"}}, ()),
         ({"reasoning_effort": "low", "verbosity": "high"}, ("ignored:verbosity",)),
         ({"reasoning_effort": "utmost"}, ("ignored:reasoning_effort",)),

@@ -192,6 +192,7 @@ USE = ToolUse(tool_use_id="a", name="f", input={"x": "é"})
     [
         ((), message("")),
         ((Text(text="a"), Text(text="b")), message("ab")),
+        ((Thinking(text="", signature="s"), Text(text="a")), message("a")),
         ((USE,), message(None, tool_calls=[CALL])),
         ((Text(text="a"), USE), message("a", tool_calls=[CALL])),
         (

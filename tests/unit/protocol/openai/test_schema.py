@@ -3,7 +3,8 @@
 import pytest
 
 from kiro2api.protocol.errors import InvalidRequestError
-from kiro2api.protocol.jsontext import JSON, encode_json
+from kiro2api.protocol.jsontext import JSON
+from kiro2api.protocol.openai.request import parse_chat_request
 from kiro2api.protocol.openai.schema import ChatBody, parse_chat_body
 
 USER: JSON = {"role": "user", "content": "hi"}
@@ -11,29 +12,32 @@ USER: JSON = {"role": "user", "content": "hi"}
 
 def parse(**fields: JSON) -> ChatBody:
     """The smallest body with ``fields`` added."""
-    return parse_chat_body(encode_json({"model": "m", "messages": [USER], **fields}))
+    return parse_chat_body({"model": "m", "messages": [USER], **fields})
 
 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"", "The request body is not valid JSON: Input data was truncated."),
+        (b"", "The request body is not valid JSON: Input data was truncated (line 1, column 1)."),
         (b"[]", "The request body must be a JSON object."),
         (b"null", "The request body must be a JSON object."),
         (b"5", "The request body must be a JSON object."),
-        (b"[" * 100_000, "The request body is not valid JSON: nested too deep."),
-        (b"{}", "model: is required."),
-        (b'{"model":"m"}', "messages: is required."),
-        (b'{"model":"","messages":[]}', "model: must not be empty."),
-        (b'{"model":"m","messages":[]}', "messages: must not be empty."),
-        (b'{"model":"m","messages":"hi"}', "messages: must be an array."),
-        (b'{"model":3,"messages":[]}', "model: must be a string."),
+        (
+            b"[" * 100_000,
+            "The request body is not valid JSON: nested too deep, more than 100 levels (line 1, column 101).",
+        ),
+        (b"{}", "model: Field required"),
+        (b'{"model":"m"}', "messages: Field required"),
+        (b'{"model":"","messages":[]}', "model: Input should not be empty"),
+        (b'{"model":"m","messages":[]}', "messages: Input should have at least one member"),
+        (b'{"model":"m","messages":"hi"}', "messages: Input should be an array"),
+        (b'{"model":3,"messages":[]}', "model: Input should be a valid string"),
     ],
 )
 def test_body_that_is_no_request(body: bytes, message: str) -> None:
     """What is no request at all is refused with a sentence that says why."""
     with pytest.raises(InvalidRequestError) as caught:
-        parse_chat_body(body)
+        parse_chat_request(body)
     assert caught.value.message == message
 
 
@@ -82,32 +86,36 @@ def test_wrong_message_is_named(message: JSON, path: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("stream", "yes", "stream: must be true or false."),
-        ("stream", 1, "stream: must be true or false."),
-        ("stream_options", [], "stream_options: must be an object."),
-        ("stream_options", {"include_usage": "x"}, "stream_options.include_usage: must be true or false."),
-        ("max_tokens", "5", "max_tokens: must be a whole number."),
-        ("max_tokens", -1, "max_tokens: Input should be greater than or equal to 1."),
-        ("max_completion_tokens", 1.5, "max_completion_tokens: must be a whole number."),
-        ("temperature", "hot", "temperature: must be a number."),
-        ("stop", 5, "stop: must be a string or an array."),
-        ("stop", [5], "stop[0]: must be a string."),
-        ("n", 0, "n: Input should be greater than or equal to 1."),
-        ("messages", [{"role": "user", "content": None}], "messages[0].content: must be a string or an array."),
-        ("tools", {}, "tools: must be an array."),
-        ("tools", ["f"], "tools[0]: must be an object."),
-        ("tools", [{"type": "function"}], "tools[0].function: is required."),
-        ("tools", [{"function": {"name": ""}}], "tools[0].function.name: must not be empty."),
-        ("tools", [{"function": {"name": "f", "parameters": []}}], "tools[0].function.parameters: must be an object."),
-        ("tools", [{"type": "custom", "custom": {}}], "tools[0].custom.name: is required."),
-        ("functions", [{}], "functions[0].name: is required."),
-        ("tool_choice", "any", "tool_choice: Input should be 'none', 'auto' or 'required'."),
-        ("tool_choice", 1, "tool_choice: must be an object."),
-        ("tool_choice", {}, "tool_choice.type: is required."),
-        ("tool_choice", {"type": "function", "name": "f"}, "tool_choice.function: is required."),
-        ("function_call", "required", "function_call: Input should be 'none' or 'auto'."),
-        ("function_call", {}, "function_call.name: is required."),
-        ("response_format", "json", "response_format: must be an object."),
+        ("stream", "yes", "stream: Input should be a valid boolean"),
+        ("stream", 1, "stream: Input should be a valid boolean"),
+        ("stream_options", [], "stream_options: Input should be an object"),
+        ("stream_options", {"include_usage": "x"}, "stream_options.include_usage: Input should be a valid boolean"),
+        ("max_tokens", "5", "max_tokens: Input should be a valid integer"),
+        ("max_tokens", -1, "max_tokens: Input should be greater than or equal to 1"),
+        ("max_completion_tokens", 1.5, "max_completion_tokens: Input should be a valid integer"),
+        ("temperature", "hot", "temperature: Input should be a valid number"),
+        ("stop", 5, "stop: Input should be a string or an array"),
+        ("stop", [5], "stop[0]: Input should be a valid string"),
+        ("n", 0, "n: Input should be greater than or equal to 1"),
+        ("messages", [{"role": "user", "content": None}], "messages[0].content: Input should be a string or an array"),
+        ("tools", {}, "tools: Input should be an array"),
+        ("tools", ["f"], "tools[0]: Input should be an object"),
+        ("tools", [{"type": "function"}], "tools[0].function: Field required"),
+        ("tools", [{"function": {"name": ""}}], "tools[0].function.name: Input should not be empty"),
+        (
+            "tools",
+            [{"function": {"name": "f", "parameters": []}}],
+            "tools[0].function.parameters: Input should be an object",
+        ),
+        ("tools", [{"type": "custom", "custom": {}}], "tools[0].custom.name: Field required"),
+        ("functions", [{}], "functions[0].name: Field required"),
+        ("tool_choice", "any", "tool_choice: Input should be 'none', 'auto' or 'required'"),
+        ("tool_choice", 1, "tool_choice: Input should be an object"),
+        ("tool_choice", {}, "tool_choice.type: Field required"),
+        ("tool_choice", {"type": "function", "name": "f"}, "tool_choice.function: Field required"),
+        ("function_call", "required", "function_call: Input should be 'none' or 'auto'"),
+        ("function_call", {}, "function_call.name: Field required"),
+        ("response_format", "json", "response_format: Input should be an object"),
     ],
 )
 def test_wrong_parameter_is_named(name: str, value: JSON, message: str) -> None:

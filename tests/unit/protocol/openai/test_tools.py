@@ -4,7 +4,7 @@ import pytest
 
 from kiro2api.protocol.conversation import Tool, ToolChoice, ToolChoiceMode
 from kiro2api.protocol.errors import InvalidRequestError
-from kiro2api.protocol.jsontext import JSON, JSONObject, encode_json
+from kiro2api.protocol.jsontext import JSON, JSONObject
 from kiro2api.protocol.openai.schema import parse_chat_body
 from kiro2api.protocol.openai.tools import ToolSettings, parse_tools
 
@@ -15,7 +15,7 @@ AUTO = ToolChoice()
 def read(**fields: JSON) -> ToolSettings:
     """The tool settings of the smallest body with ``fields`` added."""
     messages: JSON = [{"role": "user", "content": "hi"}]
-    return parse_tools(parse_chat_body(encode_json({"model": "m", "messages": messages, **fields})))
+    return parse_tools(parse_chat_body({"model": "m", "messages": messages, **fields}))
 
 
 def function(name: str) -> JSONObject:

@@ -18,8 +18,9 @@ CODES = {
     ErrorKind.QUOTA_EXHAUSTED: "insufficient_quota",
     ErrorKind.RATE_LIMITED: "rate_limit_exceeded",
     ErrorKind.OVERLOADED: "server_error",
-    ErrorKind.NO_CREDENTIAL: "server_error",
+    ErrorKind.NO_CREDENTIAL: "invalid_prompt",
     ErrorKind.UPSTREAM: "server_error",
+    ErrorKind.ANSWER_FORMAT: "invalid_prompt",
     ErrorKind.UPSTREAM_TIMEOUT: "server_error",
     ErrorKind.INTERNAL: "server_error",
 }

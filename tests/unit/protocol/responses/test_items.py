@@ -4,6 +4,8 @@ import base64
 
 import pytest
 
+from kiro2api.errors import ErrorKind
+from kiro2api.protocol.attachments import AttachmentReader
 from kiro2api.protocol.conversation import (
     AssistantBlock,
     AssistantTurn,
@@ -11,6 +13,7 @@ from kiro2api.protocol.conversation import (
     RedactedThinking,
     Text,
     Thinking,
+    ToolResult,
     ToolUse,
     UserTurn,
 )
@@ -39,7 +42,7 @@ def read(items: JSON) -> list[schema.Item]:
 
 def transcribe(*items: JSON, before: History | None = None) -> Transcript:
     """What the items say."""
-    return parse_items(read([*items]), before=before or History(), references=REFERENCES)
+    return parse_items(read([*items]), AttachmentReader(), before=before or History(), references=REFERENCES)
 
 
 def said(*turns: UserTurn | AssistantTurn, system: tuple[str, ...] = (), repairs: tuple[str, ...] = ()) -> Transcript:
@@ -137,7 +140,7 @@ def test_items_of_one_answer_are_one_turn() -> None:
             use("c", "local_shell", {"command": ["ls"]}),
         ),
         (
-            {"type": "shell_call", "call_id": "c", "id": "x", "action": {"commands": ["ls"]}},
+            {"type": "shell_call", "call_id": "c", "id": "x", "action": {"commands": ["ls"], "timeout_ms": None}},
             use("c", "shell", {"commands": ["ls"]}),
         ),
         (
@@ -171,6 +174,21 @@ def test_arguments_that_are_no_object(arguments: str) -> None:
 def test_what_tools_gave(item: JSONObject, text: str) -> None:
     """Each kind of output is a tool result."""
     assert transcribe(item) == said(user(result("c", text)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"status": "completed"}, result("c")),
+        ({"status": "completed", "output": "o"}, result("c", "o")),
+        ({"status": "failed"}, result("c", is_error=True)),
+        ({"status": "failed", "output": "o"}, result("c", "o", is_error=True)),
+    ],
+)
+def test_what_became_of_a_file(fields: JSONObject, expected: ToolResult) -> None:
+    """A change that could not be made is an error, also where nothing more is said of it."""
+    item: JSONObject = {"type": "apply_patch_call_output", "call_id": "c", **fields}
+    assert transcribe(item) == said(user(expected))
 
 
 def test_image_that_a_tool_gave() -> None:
@@ -215,8 +233,8 @@ def test_foreign_items(name: str) -> None:
         ({"type": "song"}, "input[1].type", "an item of type 'song' is not supported."),
         (message("user", [{"type": "song"}]), "input[1].content[0]", "content of type 'song' is not supported here."),
         (output(content=[{"type": "song"}]), "input[1].output[0]", "content of type 'song' is not supported here."),
-        ({"type": "shell_call", "action": {}}, "input[1].call_id", "is required."),
-        ({"type": "shell_call_output"}, "input[1].call_id", "is required."),
+        ({"type": "shell_call", "action": {}}, "input[1].call_id", "Field required"),
+        ({"type": "shell_call_output"}, "input[1].call_id", "Field required"),
     ],
 )
 def test_what_has_no_place(item: JSON, path: str, message_text: str) -> None:
@@ -230,7 +248,7 @@ def test_unknown_reference() -> None:
     """What is not kept is refused by its id."""
     with pytest.raises(InvalidRequestError, match="Item with id 'msg_9' not found") as caught:
         transcribe(USER, {"type": "item_reference", "id": "msg_9"})
-    assert (caught.value.path, caught.value.code) == ("input[1].id", "item_not_found")
+    assert (caught.value.path, caught.value.kind) == ("input[1].id", ErrorKind.NOT_FOUND)
 
 
 def test_references_are_listed() -> None:

@@ -2,11 +2,26 @@
 
 import pytest
 
-from kiro2api.protocol.conversation import Conversation, Effort, Text, ThinkingChoice, ThinkingMode, Tool, ToolChoice
+from kiro2api.protocol.conversation import (
+    AnswerFormat,
+    Conversation,
+    Effort,
+    Text,
+    ThinkingChoice,
+    ThinkingMode,
+    Tool,
+    ToolChoice,
+)
 from kiro2api.protocol.errors import InvalidRequestError
 from kiro2api.protocol.jsontext import JSON, JSONObject, encode_json
 from kiro2api.protocol.responses.items import History
-from kiro2api.protocol.responses.request import ResponsesRequest, build_responses_request, parse_responses_inquiry
+from kiro2api.protocol.responses.request import (
+    ANY_MODEL,
+    ResponsesRequest,
+    build_responses_request,
+    parse_count_inquiry,
+    parse_responses_inquiry,
+)
 from kiro2api.protocol.responses.tools import ToolForm, ToolKind
 from tests.support.conversations import assistant, user
 
@@ -147,7 +162,11 @@ def test_reasoning(reasoning: JSON, thinking: ThinkingChoice) -> None:
         ({"temperature": 0.5}, "ignored:sampling"),
         ({"top_p": 1}, "ignored:sampling"),
         ({"top_logprobs": 2}, "ignored:logprobs"),
-        ({"text": {"format": {"type": "json_object"}}}, "ignored:response_format"),
+        ({"text": {"format": {"type": "grammar"}}}, "ignored:response_format"),
+        ({"text": {"format": {"type": ["json_object"]}}}, "ignored:response_format"),
+        ({"truncation": "auto"}, "ignored:truncation"),
+        ({"truncation": ["disabled"]}, "ignored:truncation"),
+        ({"max_tool_calls": 3}, "ignored:max_tool_calls"),
         ({"text": {"verbosity": "low"}}, "ignored:verbosity"),
         ({"reasoning": {"effort": "heroic"}}, "ignored:reasoning_effort"),
         ({"reasoning": {"effort": 1}}, "ignored:reasoning_effort"),
@@ -172,7 +191,7 @@ def test_nothing_to_note(fields: JSONObject) -> None:
         ({"background": True}, "background: is not supported."),
         ({"prompt": {"id": "p"}}, "prompt: is not supported."),
         ({"conversation": "conv_1"}, "conversation: is not supported."),
-        ({"input": None}, "input: is required."),
+        ({"input": None}, "input: Field required"),
     ],
 )
 def test_refusals(fields: JSONObject, message: str) -> None:
@@ -186,3 +205,57 @@ def test_previous_response() -> None:
     """The request says which one it continues."""
     body = encode_json({"model": "m", "previous_response_id": "resp_1"})
     assert parse_responses_inquiry(body).previous_response_id == "resp_1"
+
+
+SCHEMA: JSONObject = {"type": "object", "properties": {"a": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, None),
+        ({"format": None}, None),
+        ({"format": {"type": "text"}}, None),
+        ({"format": {"type": "json_object"}}, AnswerFormat()),
+        ({"format": {"type": "json_schema", "name": "n", "schema": SCHEMA}}, AnswerFormat(schema=SCHEMA)),
+        (
+            {"format": {"type": "json_schema", "name": "n", "schema": SCHEMA, "strict": False}},
+            AnswerFormat(schema=SCHEMA),
+        ),
+    ],
+)
+def test_text_format(text: JSON, expected: AnswerFormat | None) -> None:
+    """Strict or not makes no difference."""
+    assert read(text=text).conversation.answer_format == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({}, "text.format.schema"),
+        ({"schema": None}, "text.format.schema"),
+        ({"schema": {"required": "a"}}, "text.format.schema.required"),
+    ],
+)
+def test_text_format_without_a_schema_is_refused(fields: JSONObject, path: str) -> None:
+    """Where it stands."""
+    with pytest.raises(InvalidRequestError) as refused:
+        read(text={"format": {"type": "json_schema", "name": "n", **fields}})
+    assert refused.value.path == path
+
+
+@pytest.mark.parametrize(
+    ("fields", "model"), [({}, ANY_MODEL), ({"model": None}, ANY_MODEL), ({"model": "gpt-17"}, "gpt-17")]
+)
+def test_count(fields: JSONObject, model: str) -> None:
+    """It needs no model, and is as strict with all else."""
+    assert parse_count_inquiry(encode_json({"input": "hi", **fields})).body.model == model
+    with pytest.raises(InvalidRequestError, match="input: Field required"):
+        parse_count_inquiry(encode_json(fields))
+
+
+def test_half_a_character_is_noted() -> None:
+    """Wherever it stands in the body."""
+    inquiry = parse_responses_inquiry(rb'{"model": "m", "input": "a", "metadata": {"b": "\ud83d"}}')
+    request = build_responses_request(inquiry, before=History(), references={})
+    assert request.conversation.repairs == ("replaced_surrogates",)

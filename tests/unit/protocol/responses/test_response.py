@@ -11,7 +11,7 @@ from kiro2api.errors import ErrorKind, Kiro2ApiError
 from kiro2api.protocol.conversation import AssistantBlock, RedactedThinking, Text, Thinking, ToolUse
 from kiro2api.protocol.jsontext import JSON, JSONObject
 from kiro2api.protocol.responses.items import History
-from kiro2api.protocol.responses.output import ResponseHead, extend_history
+from kiro2api.protocol.responses.output import ResponseHead, extend_history, render_deletion, render_token_count
 from kiro2api.protocol.responses.response import StreamRenderer, render_answer
 from kiro2api.protocol.responses.tools import ToolForm, ToolKind
 from kiro2api.protocol.turn import Answer, StopReason, TextDelta, TextStarted, TurnEvent, TurnFailed, TurnStarted
@@ -37,6 +37,8 @@ HEAD = ResponseHead(
     forms={
         "patch": ToolForm(kind=ToolKind.CUSTOM, name="patch"),
         "local_shell": ToolForm(kind=ToolKind.LOCAL_SHELL, name="local_shell"),
+        "shell": ToolForm(kind=ToolKind.SHELL, name="shell"),
+        "apply_patch": ToolForm(kind=ToolKind.APPLY_PATCH, name="apply_patch"),
         "n__read": ToolForm(kind=ToolKind.FUNCTION, name="read", namespace="n"),
     },
 )
@@ -240,6 +242,47 @@ def test_local_shell_call(piece: str, action: JSONObject) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("piece", "commands", "limits"),
+    [
+        ("", [], {}),
+        ('{"commands":["ls",1],"timeout_ms":5,"max_output_length":9}', ["ls", "1"], {"timeout_ms": 5}),
+        ('{"commands":"ls","timeout_ms":true}', ["ls"], {"timeout_ms": None}),
+    ],
+)
+def test_shell_call(piece: str, commands: list[JSON], limits: JSONObject) -> None:
+    """Each command is told by itself; the limits are numbers or nothing."""
+    added, *told, done = read_items(*tool(0, "t", piece, name="shell"))
+    nothing: JSONObject = {"commands": [], "timeout_ms": None, "max_output_length": None}
+    head: JSONObject = {"type": "shell_call", "id": "sh_7_0", "call_id": "t", "environment": None}
+    action = nothing | limits | {"commands": commands} | ({"max_output_length": 9} if limits.get("timeout_ms") else {})
+    assert added["item"] == head | {"status": "in_progress", "action": nothing}
+    assert done["item"] == head | {"status": "completed", "action": action}
+    assert told == [
+        {"type": f"shell_call_command.{kind}", "output_index": 0, "command_index": index, field: text}
+        for index, command in enumerate(commands)
+        for kind, field, text in (("added", "command", ""), ("delta", "delta", command), ("done", "command", command))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("piece", "operation"),
+    [
+        ('{"type":"create_file","path":"a","diff":"+b"}', {"type": "create_file", "path": "a", "diff": "+b"}),
+        ('{"type":"delete_file","path":"a","diff":"+b"}', {"type": "delete_file", "path": "a"}),
+        ('{"type":"rename","path":["a"],"diff":null}', {"type": "update_file", "path": '["a"]', "diff": ""}),
+        ("", {"type": "update_file", "path": "", "diff": ""}),
+    ],
+)
+def test_apply_patch_call(piece: str, operation: JSONObject) -> None:
+    """It is told when it is whole, in the form of OpenAI's tool, whatever the model gave."""
+    call: JSONObject = {"type": "apply_patch_call", "id": "apc_7_0", "call_id": "t", "operation": operation}
+    assert read_items(*tool(0, "t", piece, name="apply_patch")) == [
+        {"type": "output_item.added", "output_index": 0, "item": {**call, "status": "in_progress"}},
+        {"type": "output_item.done", "output_index": 0, "item": {**call, "status": "completed"}},
+    ]
+
+
 def test_several_items() -> None:
     """Each has its own place and id."""
     inner = read_items(*thinking(0, "a"), *text(1, "b"), *tool(2, "t"), *tool(3, "u", name="patch"))
@@ -326,3 +369,9 @@ def test_history() -> None:
     expected = History(system=("s",), turns=(user("hi"), assistant(*BLOCKS)), items=items)
     assert extend_history(before, answer, HEAD) == expected
     assert extend_history(before, silence, HEAD) == before
+
+
+def test_other_bodies() -> None:
+    """A count, and what is said of a response that was deleted."""
+    assert json.loads(render_token_count(5)) == {"object": "response.input_tokens", "input_tokens": 5}
+    assert json.loads(render_deletion("resp_7")) == {"id": "resp_7", "object": "response", "deleted": True}

@@ -65,12 +65,29 @@ def test_custom_tool(tool_format: JSON, description: str) -> None:
     assert settings.repairs == ("custom_tool_as_function",)
 
 
-def test_local_shell() -> None:
-    """It is offered as a function with a command."""
-    settings = read(tools=[SHELL])
-    assert [tool.input_schema["required"] for tool in settings.tools] == [["command"]]
-    assert settings.forms == {"local_shell": ToolForm(kind=ToolKind.LOCAL_SHELL, name="local_shell")}
-    assert settings.repairs == ("local_shell_as_function",)
+@pytest.mark.parametrize(
+    ("tool", "kind", "required"),
+    [
+        (SHELL, ToolKind.LOCAL_SHELL, ["command"]),
+        ({"type": "shell"}, ToolKind.SHELL, ["commands"]),
+        ({"type": "shell", "environment": {"type": "local"}}, ToolKind.SHELL, ["commands"]),
+        ({"type": "apply_patch"}, ToolKind.APPLY_PATCH, ["type", "path"]),
+    ],
+)
+def test_tool_that_is_known_by_its_type(tool: JSONObject, kind: ToolKind, required: list[JSON]) -> None:
+    """It is offered as a function of that name."""
+    settings = read(tools=[tool])
+    name = str(tool["type"])
+    assert [offered.input_schema["required"] for offered in settings.tools] == [required]
+    assert settings.forms == {name: ToolForm(kind=kind, name=name)}
+    assert settings.repairs == (f"{name}_as_function",)
+
+
+@pytest.mark.parametrize("environment", ["container_auto", "container_reference"])
+def test_shell_of_a_machine_of_openai(environment: str) -> None:
+    """It is not the client's to run, and not offered."""
+    settings = read(tools=[{"type": "shell", "environment": {"type": environment}}])
+    assert (settings.tools, settings.repairs) == ((), ("dropped_tool:hosted_shell",))
 
 
 def test_namespace() -> None:
@@ -102,11 +119,13 @@ def test_tools_of_the_service() -> None:
         ({"type": "function", "name": "f"}, ToolChoice(mode=ToolChoiceMode.NAMED, name="f")),
         ({"type": "function", "name": "f", "namespace": "n"}, ToolChoice(mode=ToolChoiceMode.NAMED, name="n__f")),
         ({"type": "local_shell"}, ToolChoice(mode=ToolChoiceMode.NAMED, name="local_shell")),
+        ({"type": "apply_patch"}, ToolChoice(mode=ToolChoiceMode.NAMED, name="apply_patch")),
     ],
 )
 def test_choice(choice: JSON, expected: ToolChoice) -> None:
     """Each kind of choice has its mode."""
-    assert read(tools=[FUNCTION, NAMESPACE, SHELL], tool_choice=choice).tool_choice == expected
+    tools: list[JSON] = [FUNCTION, NAMESPACE, SHELL, {"type": "apply_patch"}]
+    assert read(tools=tools, tool_choice=choice).tool_choice == expected
 
 
 def test_parallel_calls() -> None:

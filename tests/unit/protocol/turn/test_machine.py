@@ -1,5 +1,7 @@
 """Transcripts: what the upstream said, and the turn that comes of it."""
 
+from dataclasses import replace
+
 import pytest
 
 from kiro2api.errors import ErrorKind
@@ -8,13 +10,22 @@ from kiro2api.protocol.kiro.events import (
     ContextUsage,
     Failed,
     Ignored,
+    Metadata,
     Metering,
     OutputLimit,
     Reasoning,
     ToolUseFragment,
     UpstreamEvent,
 )
-from kiro2api.protocol.turn import EmptyAnswerError, StopReason, TruncatedToolUseError, TurnEvent, TurnFailed
+from kiro2api.protocol.turn import (
+    EmptyAnswerError,
+    Refusal,
+    StopReason,
+    TruncatedToolUseError,
+    TurnEnded,
+    TurnEvent,
+    TurnFailed,
+)
 from kiro2api.protocol.usage import Usage, estimate_text
 from tests.support.upstream_events import fault
 from tests.unit.protocol.turn.transcripts import (
@@ -188,7 +199,8 @@ def test_cut_tool_use(upstream: list[UpstreamEvent], blocks: list[TurnEvent], si
     events, error = split_failure(play(new_turn(), upstream))
     assert events == [STARTED, *blocks]
     assert isinstance(error, TruncatedToolUseError)
-    assert (error.size, error.stopped, error.kind, error.retry_safe) == (size, stopped, ErrorKind.UPSTREAM, True)
+    assert (error.name, error.size, error.stopped) == ("read", size, stopped)
+    assert (error.kind, error.retry_safe) == (ErrorKind.UPSTREAM, True)
 
 
 def test_nothing_is_held_without_need() -> None:
@@ -244,6 +256,29 @@ def test_tool_use_outranks_what_is_stated(stop: str) -> None:
     """Where there is a tool use, that is why the turn ended."""
     events = play(new_turn(stop_sequences=["x"]), [*use("A", "{}"), stated(stop), ACCOUNT])
     assert events == [STARTED, *tool(0, "A", "{}"), ended(TOOL_USE)]
+
+
+NO = Refusal(category="BIO", explanation="no")
+
+
+@pytest.mark.parametrize("stop", ["CONTENT_FILTERED", "", "END_TURN", "UNKNOWN"])
+@pytest.mark.parametrize("blocks", [[], say("a")], ids=["nothing", "text"])
+def test_refusal(stop: str, blocks: list[UpstreamEvent]) -> None:
+    """What the upstream says of a refusal is told, and is one whatever else it states; a later word takes none back."""
+    refused = Metadata(usage=None, stop_reason=stop, refusal=NO)
+    end = replace(ended(StopReason.REFUSAL), refusal=NO)
+    assert play(new_turn(), [*blocks, refused, ACCOUNT])[-1] == end
+    assert play(new_turn(), [*blocks, ACCOUNT, refused])[-1] == end
+
+
+@pytest.mark.parametrize("stop", ["MAX_TOKENS", "PAUSE_TURN", "MODEL_CONTEXT_WINDOW_EXCEEDED"])
+def test_no_refusal_beside_another_reason(stop: str) -> None:
+    """Where the turn ended for something else, nothing is said of a refusal."""
+    end = play(new_turn(), [*say("a"), Metadata(usage=None, stop_reason=stop, refusal=NO)])[-1]
+    assert isinstance(end, TurnEnded)
+    assert (end.stop_reason is StopReason.REFUSAL, end.refusal) == (False, None)
+    end = play(new_turn(), [*use("A"), Metadata(usage=None, stop_reason="", refusal=NO), ACCOUNT])[-1]
+    assert end == ended(TOOL_USE)
 
 
 def stopped(sequence: str, heard: str) -> TurnEvent:
@@ -415,6 +450,10 @@ SOURCES: dict[str, tuple[list[UpstreamEvent], Usage]] = {
         [ContextUsage(percentage=101.0)],
         Usage(input_tokens=ESTIMATED_INPUT, output_tokens=estimate_text("hello")),
     ),
+    "a share, then nonsense": (
+        [ContextUsage(percentage=2.5), ContextUsage(percentage=-1.0), ContextUsage(percentage=0.0)],
+        Usage(input_tokens=5000 - estimate_text("hello"), output_tokens=estimate_text("hello")),
+    ),
 }
 
 
@@ -435,8 +474,8 @@ def test_usage_counts_all_that_was_generated() -> None:
     play(turns[1], [*think("so"), *use("A", {"a": 1})])
     play(turns[2], [*think("so"), *use("A")])
     first, second, without_input = [turn.usage.output_tokens for turn in turns]
-    assert first == second == without_input + 2
-    assert without_input > estimate_text("so")
+    assert without_input == 20 + estimate_text("soA")
+    assert first == second == 20 + estimate_text('soA{"a":1}')
 
 
 def test_credits_and_trailers() -> None:
