@@ -49,7 +49,7 @@ def gpt(proxy: Proxy, http: httpx2.AsyncClient) -> AsyncOpenAI:
     return AsyncOpenAI(api_key=CLIENT_KEY, base_url=f"{proxy.url}/v1", max_retries=0, http_client=http)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def png() -> str:
     """A picture of one grey pixel, in base64."""
     chunks = (
