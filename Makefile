@@ -9,6 +9,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install -qq
 RUNTIME := $(VENV)/.installed-runtime
 DEVELOPMENT := $(VENV)/.installed-development
+AGENTS := .node/clients/.installed
 # flake8-async takes a second a file: left out are files with nothing asynchronous in them, which it cannot fault, and
 # tests, whose tasks end with them.
 ASYNC_FILES = $(shell grep -rlE --include='*.py' '^ *(async |(import|from) (trio|anyio|asyncio))' kiro2api)
@@ -72,6 +73,10 @@ test-property:
 test-slow: $(DEVELOPMENT) ## storms of clients, heavy bodies, several processes: what takes minutes
 	$(PY) -m pytest -m slow tests/e2e $(PYTEST_ARGS)
 
+.PHONY: clients
+clients: $(DEVELOPMENT) $(AGENTS) ## Claude Code, Codex and opencode, from npm, each with a task
+	$(PY) -m pytest tests/clients $(PYTEST_ARGS)
+
 .PHONY: format
 format: $(DEVELOPMENT) ## put the code into shape
 	$(PY) -m ruff check --fix-only .
@@ -79,7 +84,7 @@ format: $(DEVELOPMENT) ## put the code into shape
 
 .PHONY: clean
 clean: ## remove all that make has made, .venv included
-	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .node build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find kiro2api tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # Exists as long as the interpreter behind its link does.
@@ -92,6 +97,13 @@ $(PY):
 	done; \
 	echo "kiro2api needs Python 3.13 or newer with its venv module (looked for: $(CANDIDATES)); install one, or name it: make PYTHON=/path/to/python" >&2; \
 	exit 1
+
+# Scripts of the packages put the programs in place. Without them the tests say that they are skipped.
+$(AGENTS): tests/clients/package.json
+	@mkdir -p $(@D)
+	@cp $< $(@D)
+	@echo "installing Claude Code, Codex and opencode into $(@D): a gigabyte"
+	@if npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --loglevel=error; then touch $@; fi
 
 # pip knows dependency groups from 25.1 on.
 $(RUNTIME): pyproject.toml | $(PY)

@@ -18,6 +18,7 @@ from quart_trio.asgi import TrioASGIHTTPConnection
 from quart_trio.wrappers import TrioRequest
 
 from kiro2api.errors import ErrorKind, Kiro2ApiError
+from kiro2api.protocol.errors import TRY_AGAIN
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope
@@ -43,7 +44,7 @@ class ShuttingDownError(Kiro2ApiError):
     retry_safe = True
 
     def __init__(self) -> None:
-        super().__init__("The proxy is shutting down; please try again.", detail="shutdown")
+        super().__init__(f"The proxy is shutting down; {TRY_AGAIN}.", detail="shutdown")
 
 
 class BodyTooLargeError(Kiro2ApiError):

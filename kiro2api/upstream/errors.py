@@ -46,7 +46,7 @@ class UpstreamSilentError(Kiro2ApiError):
 
     def __init__(self, seconds: float, *, limit: str) -> None:
         super().__init__(
-            f"The upstream sent nothing for {seconds:.0f} seconds.", detail=f"{limit} limit: {seconds:g} s"
+            f"The upstream sent nothing for {seconds:.0f} seconds; {TRY_AGAIN}.", detail=f"{limit} limit: {seconds:g} s"
         )
         self.seconds = seconds
 

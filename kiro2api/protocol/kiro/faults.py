@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC
 
 from kiro2api.errors import ErrorKind, Kiro2ApiError
+from kiro2api.protocol.errors import TRY_AGAIN
 from kiro2api.protocol.jsontext import JSON, InvalidJSONError, JSONObject, parse_json
 
 MAX_RETRY_AFTER = 3600.0
@@ -91,7 +92,7 @@ _KINDS: dict[FaultClass, tuple[ErrorKind, str]] = {
         "The upstream does not know this operation; the proxy's owner has to check KIRO_UPSTREAM_URL.",
     ),
     FaultClass.TIMEOUT: (ErrorKind.UPSTREAM_TIMEOUT, "The upstream took too long to answer."),
-    FaultClass.SERVER: (ErrorKind.UPSTREAM, "The upstream failed; please try again."),
+    FaultClass.SERVER: (ErrorKind.UPSTREAM, f"The upstream failed; {TRY_AGAIN}."),
 }
 
 
