@@ -132,6 +132,7 @@ def test_schemas_refer_to_nothing(schema: JSONObject) -> None:
         assert validate_request(sent.encode(profile_arn=PROFILE_ARN)) is None
         assert b'"$ref"' not in sent.conversation_state
         assert b'"$defs"' not in sent.conversation_state
+    assert validate_request(simple.encode(profile_arn=PROFILE_ARN), strict=True) is None
     assert not any(word in simple.conversation_state for word in (b'"anyOf"', b'"not"', b'"additionalProperties"'))
 
 

@@ -5,6 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kiro2api.protocol.attempt import FoldRenderer
 from kiro2api.protocol.catalog import Catalog, ResolvedModel
 from kiro2api.protocol.conversation import (
     Conversation,
@@ -15,7 +16,7 @@ from kiro2api.protocol.conversation import (
     ThinkingDisplay,
     ThinkingMode,
 )
-from kiro2api.protocol.exchange import Exchange, FoldRenderer
+from kiro2api.protocol.exchange import Exchange
 from kiro2api.protocol.kiro.reasoning import plan_reasoning
 from kiro2api.protocol.kiro.signatures import build_origin, mark
 from kiro2api.simulator.models import LISTED, describe_model_fields, find_model

@@ -54,6 +54,8 @@ FORMS = [
     {"read": ToolForm(kind=ToolKind.FUNCTION, name="read", namespace="n")},
     {"read": ToolForm(kind=ToolKind.CUSTOM, name="read")},
     {"read": ToolForm(kind=ToolKind.LOCAL_SHELL, name="read")},
+    {"read": ToolForm(kind=ToolKind.SHELL, name="read")},
+    {"read": ToolForm(kind=ToolKind.APPLY_PATCH, name="read")},
 ]
 DELTAS = {
     "response.output_text.delta": "content",

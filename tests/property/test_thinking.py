@@ -1,12 +1,13 @@
 """The parser of inline thinking agrees with a reading of the whole text, wherever that is cut."""
 
+import itertools
 import re
 from collections.abc import Iterable
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kiro2api.protocol.kiro.events import AssistantText, Reasoning, UpstreamEvent
+from kiro2api.protocol.kiro.events import AssistantText, Reasoning, ToolUseFragment, UpstreamEvent
 from kiro2api.protocol.turn.thinking import InlineThinking
 
 OPEN, CLOSE = "<thinking>", "</thinking>"
@@ -31,6 +32,9 @@ PIECES = [
     "'",
     "is",
 ]
+
+USE = ToolUseFragment(tool_use_id="t", name="read", input="{}", stop=True)
+NATIVE = Reasoning(text="hm", signature="c2ln")
 
 type Part = tuple[type[AssistantText | Reasoning], str]
 
@@ -94,11 +98,23 @@ def join(parts: Iterable[Part]) -> list[Part]:
 def parse(pieces: Iterable[str]) -> list[Part]:
     """What the parser makes of ``pieces`` and the end."""
     thinking = InlineThinking()
-    events: list[UpstreamEvent] = []
-    for piece in pieces:
-        events += thinking.receive_event(AssistantText(text=piece))
-    events += thinking.receive_eof()
+    events = [event for piece in pieces for event in say(thinking, piece)]
+    return list_parts([*events, *thinking.receive_eof()])
+
+
+def say(thinking: InlineThinking, text: str) -> list[UpstreamEvent]:
+    """What comes of a piece of text."""
+    return thinking.receive_event(AssistantText(text=text))
+
+
+def list_parts(events: Iterable[UpstreamEvent]) -> list[Part]:
+    """What is said and thought in ``events``."""
     return [(type(event), event.text) for event in events if isinstance(event, AssistantText | Reasoning)]
+
+
+def cut(text: str, ends: Iterable[int]) -> list[str]:
+    """``text`` in pieces that end at ``ends``, which rise from 0 to its length or beyond."""
+    return [text[begin:end] for begin, end in itertools.pairwise(ends)]
 
 
 @given(texts())
@@ -111,9 +127,43 @@ def test_one_cut_anywhere(text: str) -> None:
         assert join(parse([text[:at], text[at:]])) == expected
 
 
-@given(texts(), st.integers(1, 3))
-def test_many_cuts(text: str, size: int) -> None:
-    """Pieces of a few characters say what the whole does, and no piece is empty."""
-    parts = parse(text[at : at + size] for at in range(0, len(text), size))
-    assert join(parts) == join(split(text))
-    assert all(part for _, part in parts)
+@given(texts(), st.integers(1, 3), st.lists(st.integers(0, 120), max_size=8))
+def test_many_cuts(text: str, size: int, places: list[int]) -> None:
+    """Pieces of a few characters, and of any sizes, say what the whole does, and no piece is empty."""
+    ends = sorted({0, len(text), *(place for place in places if place < len(text))})
+    expected = join(split(text))
+    for pieces in (cut(text, range(0, len(text) + size, size)), cut(text, ends)):
+        parts = parse(pieces)
+        assert join(parts) == expected
+        assert all(part for _, part in parts)
+
+
+@given(st.lists(texts(), max_size=4), st.integers(1, 60))
+def test_a_tool_use_ends_what_stands_before_it(stretches: list[str], size: int) -> None:
+    """What is said and thought between two tool uses is read by itself, whether or not a tag is open there."""
+    thinking = InlineThinking()
+    events: list[UpstreamEvent] = []
+    for stretch in stretches:
+        for piece in cut(stretch, range(0, len(stretch) + size, size)):
+            events += say(thinking, piece)
+        events += thinking.receive_event(USE)
+    told = [list(group) for is_use, group in itertools.groupby(events, key=lambda event: event == USE) if not is_use]
+    expected = [parts for stretch in stretches if (parts := join(split(stretch)))]
+    assert [join(list_parts(group)) for group in told] == expected
+    assert events.count(USE) == len(stretches)
+
+
+@given(texts(), texts(), st.integers(1, 60))
+def test_behind_reasoning_of_its_own_text_is_text(before: str, after: str, size: int) -> None:
+    """Whoever reasons natively has no need of tags: what looks like one is a word."""
+    thinking = InlineThinking()
+    events = [
+        *say(thinking, before),
+        *thinking.receive_event(NATIVE),
+        *(out for piece in cut(after, range(0, len(after) + size, size)) for out in say(thinking, piece)),
+        *thinking.receive_eof(),
+    ]
+    at = events.index(NATIVE)
+    assert join(list_parts(events[:at])) == join(split(before))
+    assert "".join(text for _, text in list_parts(events[at + 1 :])) == after
+    assert {kind for kind, _ in list_parts(events[at + 1 :])} <= {AssistantText}

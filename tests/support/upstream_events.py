@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import assert_never
 
 from hypothesis import strategies as st
 
@@ -53,6 +54,49 @@ def tool_message(tool_use_id: str, piece: JSON = None, *, stop: bool = False, na
     return event_message(
         "toolUseEvent", payload | ({} if piece is None else {"input": piece}) | ({"stop": True} if stop else {})
     )
+
+
+def build_message(event: UpstreamEvent) -> Message:
+    """The message that says ``event``."""
+    match event:
+        case AssistantText(text=text):
+            return text_message(text)
+        case Reasoning(text=text, signature=signature, redacted=redacted):
+            told = {"text": text, "signature": signature, "redactedContent": redacted}
+            return event_message("reasoningContentEvent", {name: value for name, value in told.items() if value})
+        case ToolUseFragment():
+            return tool_message(event.tool_use_id, event.input or None, stop=event.stop, name=event.name)
+        case Metadata():
+            return event_message("metadataEvent", _build_metadata(event))
+        case ContextUsage(percentage=percentage):
+            return event_message("contextUsageEvent", {"contextUsagePercentage": percentage})
+        case Metering(usage=usage, unit=unit):
+            return event_message("meteringEvent", {"usage": usage, "unit": unit})
+        case OutputLimit():
+            return exception_message("ContentLengthExceededException", {})
+        case Failed(fault=failure):
+            return exception_message(failure.reason or "InternalServerException", {"message": failure.message})
+        case Ignored(name=name):
+            return event_message(name, {})
+        case _:
+            assert_never(event)
+
+
+def _build_metadata(event: Metadata) -> JSONObject:
+    payload: JSONObject = {"stopReason": event.stop_reason} if event.stop_reason else {}
+    if event.usage is not None:
+        counts = {
+            "uncachedInputTokens": event.usage.uncached_input_tokens,
+            "cacheReadInputTokens": event.usage.cache_read_input_tokens,
+            "cacheWriteInputTokens": event.usage.cache_write_input_tokens,
+            "outputTokens": event.usage.output_tokens,
+            "totalTokens": event.usage.total_tokens,
+        }
+        payload["tokenUsage"] = {name: count for name, count in counts.items() if count is not None}
+    if event.refusal is not None:
+        refusal: JSONObject = {"category": event.refusal.category, "explanation": event.refusal.explanation}
+        payload["stopDetails"] = {"refusal": refusal}
+    return payload
 
 
 def encode_stream(messages: Iterable[Message]) -> bytes:
