@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import urllib.request
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -38,12 +39,13 @@ from kiro2api.routes.intake import Intake
 from kiro2api.routes.life import Lives, LivingConnection, LivingRequest, get_life
 from kiro2api.routes.messages import build_messages_routes
 from kiro2api.routes.models import build_models_routes
+from kiro2api.routes.pump import InternalError
 from kiro2api.routes.responses import build_responses_routes
 from kiro2api.routes.service import Log, Service
 from kiro2api.routes.sidetraffic import build_side_routes, drop_doubled_prefix, is_open
-from kiro2api.routes.streaming import InternalError
 from kiro2api.supervision import Health, supervise
 from kiro2api.upstream import Silence, Upstream
+from kiro2api.upstream.direct import DirectTransport
 from kiro2api.watchdog import LoopWatchdog
 
 if TYPE_CHECKING:
@@ -89,12 +91,16 @@ def build_client(settings: Settings) -> httpx.AsyncClient:
     limits = httpx.Limits(
         max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS, keepalive_expiry=IDLE_SECONDS
     )
+    direct = DirectTransport(max_idle=IDLE_CONNECTIONS, idle_seconds=IDLE_SECONDS)
+    mounts: dict[str, httpx.AsyncBaseTransport | None] = dict.fromkeys(_DIRECT, direct)
+    if not urllib.request.getproxies():  # what httpx itself looks at
+        mounts["all://"] = direct
     return httpx.AsyncClient(
         headers={"user-agent": f"kiro2api/{__version__}"},
         timeout=timeout,
         limits=limits,
         follow_redirects=False,
-        mounts=dict.fromkeys(_DIRECT),
+        mounts=mounts,
     )
 
 
