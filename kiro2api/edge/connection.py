@@ -4,8 +4,10 @@ hypercorn's own class leaves its nursery to any exception but OSError, and shiel
 every wait has one: for the handshake, a head, the progress of a write, the close.
 """
 
+import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import cast
 
 import trio
@@ -27,6 +29,7 @@ from hypercorn.utils import parse_socket_addr
 
 from kiro2api.edge.http1 import Http1Protocol
 from kiro2api.edge.http2 import Http2Protocol
+from kiro2api.edge.sinks import ChunkSink
 from kiro2api.edge.terms import EdgeConfig
 
 WRITE_BYTES = 65_536
@@ -147,6 +150,9 @@ class Connection(TCPServer):
         async with Tasks() as tasks:
             self._task_group = tasks
             self.protocol = kind(*self._describe())
+            if isinstance(self.protocol, Http1Protocol) and isinstance(self.stream, trio.SocketStream):
+                try_write = partial(self._try_write, self.stream.socket.fileno())
+                self.protocol.new_sink = partial(ChunkSink, try_write, self._write)
             try:
                 await self.protocol.initiate()
                 await self.idle_task.restart(tasks, self._idle_timeout)
@@ -191,6 +197,16 @@ class Connection(TCPServer):
             self.protocol = Http2Protocol(*self._describe())
             await self.protocol.initiate()
             await self.protocol.handle(RawData(error.data))
+
+    def _try_write(self, fd: int, data: bytes) -> bytes:
+        """Sends what the client takes of ``data`` at once, and returns the rest, which must be sent next."""
+        if self.send_lock.locked() or self._dropped.is_set():
+            return data
+        try:
+            sent = os.write(fd, data)
+        except OSError:  # it would block; or the connection is broken, which shows when the rest is sent
+            return data
+        return data[sent:]
 
     async def _write(self, data: bytes) -> None:
         """Sends all of ``data``, or drops the connection: a cancelled task must not leave half of a frame behind."""

@@ -4,6 +4,7 @@ No protocol is switched to on request: an ``Upgrade`` is ignored, as RFC 9110 (7
 ambiguous is answered with 400, and nothing behind it is served.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import h11
@@ -17,7 +18,7 @@ from hypercorn.typing import ConnectionState
 
 from kiro2api.edge.refusals import MAX_HEAD_BYTES, RefusedHeadError, check_size, render_refusal
 from kiro2api.edge.terms import EdgeConfig
-from kiro2api.routes.life import INVITE_BODY
+from kiro2api.routes.life import INVITE_BODY, NEW_SINK, MeasuringSink
 
 PIPELINED_BYTES = 65_536
 """Of what follows a request that is still being answered: so much is kept, to go on seeing whether the client is
@@ -48,6 +49,8 @@ class Http1Protocol(H11Protocol):
 
     config: EdgeConfig  # type: ignore[mutable-override]  # nobody sets another one
     connection: Parser  # type: ignore[mutable-override]  # nor another one for WebSocket
+    new_sink: Callable[[], MeasuringSink] | None = None
+    """Makes what takes an answer's body the short way, where there is one."""
 
     async def initiate(self) -> None:
         self.connection = Parser(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
@@ -113,10 +116,16 @@ class Http1Protocol(H11Protocol):
                 http_version=request.http_version.decode(),
                 method=request.method.decode("ascii").upper(),
                 raw_path=request.target,
-                state=ConnectionState({INVITE_BODY: self._invite_body}),
+                state=ConnectionState(self._build_state(request)),
             )
         )
         self.keep_alive_requests += 1
+
+    def _build_state(self, request: h11.Request) -> dict[str, object]:
+        state: dict[str, object] = {INVITE_BODY: self._invite_body}
+        if self.new_sink is not None and request.http_version == b"1.1" and request.method != b"HEAD":
+            state[NEW_SINK] = self.new_sink
+        return state
 
     async def _invite_body(self) -> None:
         """Tells a client to go on that sends its body only when asked to."""

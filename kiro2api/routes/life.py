@@ -9,19 +9,23 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 import trio
 from quart import request
+from quart.utils import encode_headers
 from quart.wrappers import Request
 from quart_trio.asgi import TrioASGIHTTPConnection
 from quart_trio.wrappers import TrioRequest
 
 from kiro2api.errors import ErrorKind, Kiro2ApiError
 from kiro2api.protocol.errors import TRY_AGAIN
+from kiro2api.upstream.sinks import Sink
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope
+    from quart.typing import ResponseTypes
+    from quart.wrappers.response import ResponseBody
     from quart_trio import QuartTrio
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -34,7 +38,27 @@ DRAIN_SECONDS = 0.25
 INVITE_BODY = "kiro2api.invite_body"
 """In the state of a scope: what tells the client to go on that announced a body, and waits to be asked for it."""
 
+NEW_SINK = "kiro2api.new_sink"
+"""In the state of a scope: makes what takes an answer's body between its head and its end, past the server's layers.
+Only there where that is possible: for HTTP/1.1 without TLS."""
+
 _BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
+
+
+class MeasuringSink(Sink, Protocol):
+    """A sink that knows how much it was given."""
+
+    sent: int
+    """Bytes."""
+
+
+@runtime_checkable
+class DirectBody(Protocol):
+    """A response body that needs no server to be sent."""
+
+    async def write_to(self, sink: Sink) -> None:
+        """Writes all of it; returns when it is out."""
+        ...
 
 
 class ShuttingDownError(Kiro2ApiError):
@@ -245,6 +269,7 @@ class LivingConnection(TrioASGIHTTPConnection):
         invite = None
         if headers.get(b"expect", b"").lower() == b"100-continue":
             invite = scope.get("state", {}).get(INVITE_BODY)
+        self._new_sink: Callable[[], MeasuringSink] | None = scope.get("state", {}).get(NEW_SINK)
         self._body = lives.new_body(is_expected=not headers.keys().isdisjoint(_BODY_HEADERS), invite=invite)
         self._life: RequestLife | None = None
         self._is_finishing = False
@@ -260,6 +285,22 @@ class LivingConnection(TrioASGIHTTPConnection):
             await send(event)
 
         await super().__call__(receive, send_watched)
+
+    async def _send_response(self, send: "ASGISendCallable", response: "ResponseTypes") -> None:
+        body = getattr(response, "response", None)
+        if self._new_sink is None or not isinstance(body, DirectBody):
+            await super()._send_response(send, response)
+            return
+        headers = encode_headers(response.headers)
+        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        sink = self._new_sink()
+        try:
+            async with cast("ResponseBody", body):
+                await body.write_to(sink)
+        finally:
+            if self._life is not None:
+                self._life.sent += sink.sent
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def handle_messages(  # type: ignore[override]  # as quart-trio's own, which differs from quart's
         self, nursery: trio.Nursery, request: Request, receive: "ASGIReceiveCallable"

@@ -1,23 +1,18 @@
 """From a parsed request to a response, whole or streamed.
 
-A streamed answer is made by a *pump* task in the request's nursery and travels to the response body through a bounded
-channel. A client that reads slowly thereby slows the pump, and the pump the upstream. The response's head waits for the
-first bytes of the answer, so that an early failure still gets its own status; when nothing has come for as long as a
-client should be left without a sign of life, the head goes out, and from then on a failure is told inside the stream.
+Whatever dialect it came in, a request goes the same way from here: a place, a model, an exchange, the upstream, one
+line of the log.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
-from typing import Protocol, Self
 
 import trio
 from quart import Response, request
 from quart.wrappers.response import ResponseBody
 
 from kiro2api.auth.credentials import Want
-from kiro2api.errors import Kiro2ApiError
 from kiro2api.protocol.attempt import FoldRenderer, Renderer
 from kiro2api.protocol.catalog import ResolvedModel
 from kiro2api.protocol.complexity import Complexity, analyse_complexity
@@ -29,12 +24,11 @@ from kiro2api.protocol.turn import Answer
 from kiro2api.protocol.usage import Calibration
 from kiro2api.routes.admission import Client
 from kiro2api.routes.life import RequestLife, ShuttingDownError
+from kiro2api.routes.pump import Relay, open_stream
 from kiro2api.routes.service import Service
 from kiro2api.routes.truncations import TruncationBook
 from kiro2api.upstream import Attempts
-
-CHANNEL_SIZE = 16
-"""Upstream reads that may wait for a client; one has 64 KiB at most."""
+from kiro2api.upstream.sinks import Sink
 
 STREAM_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -57,13 +51,6 @@ class Call:
     render_answer: Callable[[Answer], bytes]
     ping: bytes
     """A sign of life in a stream, which means nothing."""
-
-
-class InternalError(Kiro2ApiError):
-    """Our own defect; the text says nothing, the log says all."""
-
-    def __init__(self, cause: BaseException) -> None:
-        super().__init__("Internal error of the proxy.", detail=repr(cause))
 
 
 async def answer(service: Service, life: RequestLife, call: Call) -> Response:
@@ -97,27 +84,25 @@ async def answer(service: Service, life: RequestLife, call: Call) -> Response:
     relay = partial(_relay_and_measure, service.calibration, exchange, relay)
     headers = (STREAM_HEADERS if call.stream else JSON_HEADERS) | _name_fallback(model)
     if call.stream and not service.disable_stream:
-        body = await _open_stream(service, life, call, exchange, relay)
+        body = await open_stream(service, life, exchange, relay, ping=call.ping)
         return _build_response(body, headers)
     return _build_response(await _collect(life, relay), headers)
 
 
-async def _relay_and_record(
-    book: TruncationBook, thread: str, exchange: Exchange, relay: "Relay", deliver: "Deliver"
-) -> None:
+async def _relay_and_record(book: TruncationBook, thread: str, exchange: Exchange, relay: Relay, sink: Sink) -> None:
     """Relays, and has recorded what was cut when the client hears of the end, as its next request may come at once."""
     before = exchange.cut_run
     try:
-        await relay(deliver)
+        await relay(sink)
     finally:
         if exchange.cut_run != before:
             book.record_run(thread, exchange.cut_run)
 
 
-async def _relay_and_measure(calibration: Calibration, exchange: Exchange, relay: "Relay", deliver: "Deliver") -> None:
+async def _relay_and_measure(calibration: Calibration, exchange: Exchange, relay: Relay, sink: Sink) -> None:
     """Relays, and has the estimates for the next requests corrected by what the upstream counted."""
     try:
-        await relay(deliver)
+        await relay(sink)
     finally:
         if exchange.measurement is not None:
             calibration.receive(exchange.measurement)
@@ -145,146 +130,27 @@ def _build_exchange(
     )
 
 
-class Relay(Protocol):
-    """Gets the answer and delivers its bytes."""
+class _Collector:
+    """A sink that keeps all."""
 
-    async def __call__(self, deliver: "Deliver") -> None: ...
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
 
+    def offer(self, data: bytes) -> bool:
+        self.parts.append(data)
+        return True
 
-class Deliver(Protocol):
-    """Takes the next bytes of an answer."""
-
-    async def __call__(self, data: bytes, /) -> None: ...
+    async def flush(self) -> None:
+        """There is always room."""
 
 
 async def _collect(life: RequestLife, relay: Relay) -> bytes:
-    parts: list[bytes] = []
-
-    async def deliver(data: bytes) -> None:
-        parts.append(data)
-
+    collector = _Collector()
     with life.work:
-        await relay(deliver)
+        await relay(collector)
     if life.abort_error is not None and life.work.cancelled_caught:
         raise life.abort_error
-    return b"".join(parts)
-
-
-async def _open_stream(
-    service: Service, life: RequestLife, call: Call, exchange: Exchange, relay: Relay
-) -> ResponseBody:
-    send, receive = trio.open_memory_channel[bytes](CHANNEL_SIZE)
-    pump = _Pump(life, exchange, relay, send, service)
-    life.nursery.start_soon(pump.run)
-    with trio.move_on_after(service.ping_seconds):
-        await pump.decided.wait()
-    if pump.failure is not None:
-        raise pump.failure
-    first = pump.commit()
-    return EventBody(receive, first, call.ping, service.ping_seconds)
-
-
-class _Pump:
-    """Fills the channel with the answer; never raises, since its failure would cut the response off."""
-
-    def __init__(
-        self,
-        life: RequestLife,
-        exchange: Exchange,
-        relay: Relay,
-        send: trio.MemorySendChannel[bytes],
-        service: Service,
-    ) -> None:
-        self._life = life
-        self._exchange = exchange
-        self._relay = relay
-        self._send = send
-        self._log = service.log
-        self._is_committed = False
-        self.decided = trio.Event()
-        """Set when the first bytes of the answer are there, or it is certain that there will be none."""
-        self.failure: Kiro2ApiError | None = None
-        """Why there will be none; not set any more once the response is committed."""
-
-    def commit(self) -> bytes:
-        """Promises the client a stream; returns what it begins with if the answer itself has not begun."""
-        self._is_committed = True
-        return b"" if self.decided.is_set() else self._exchange.open()
-
-    async def run(self) -> None:
-        """Relays until the answer is over, then closes the channel."""
-        with self._send:
-            error: Kiro2ApiError | None = None
-            try:
-                with self._life.work:
-                    await self._relay(self._deliver)
-                if self._life.work.cancelled_caught:
-                    error = self._life.abort_error
-            except Kiro2ApiError as failure:
-                error = failure
-            except trio.BrokenResourceError:
-                return  # the response is over before its body is: nobody is left to be told
-            except Exception as defect:  # noqa: BLE001  told to the client and to the log; see the class
-                self._log.error("pump_failed", request_id=self._life.request_id, exc_info=defect)
-                error = InternalError(defect)
-            if error is not None:
-                await self._fail(error)
-
-    async def _deliver(self, data: bytes) -> None:
-        self.decided.set()
-        await self._send.send(data)
-
-    async def _fail(self, error: Kiro2ApiError) -> None:
-        self._life.fail(error)
-        if self._is_committed or self.decided.is_set():
-            await self._send.send(self._exchange.render_failure(error))
-        else:
-            self.failure = error
-            self.decided.set()
-
-
-class EventBody(ResponseBody):
-    """A streamed response body: what waits in the channel goes out in one write, silence is broken by pings."""
-
-    def __init__(
-        self, receive: trio.MemoryReceiveChannel[bytes], first: bytes, ping: bytes, ping_seconds: float
-    ) -> None:
-        self._receive = receive
-        self._first = first
-        self._ping = ping
-        self._ping_seconds = ping_seconds
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._receive.close()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._first:
-            first, self._first = self._first, b""
-            return first + self._ping
-        data: bytes | None = None
-        with trio.move_on_after(self._ping_seconds):
-            try:
-                data = await self._receive.receive()
-            except trio.EndOfChannel:
-                raise StopAsyncIteration from None
-        return self._ping if data is None else data + self._receive_waiting()
-
-    def _receive_waiting(self) -> bytes:
-        parts: list[bytes] = []
-        try:
-            while len(parts) < CHANNEL_SIZE:
-                parts.append(self._receive.receive_nowait())
-        except (trio.WouldBlock, trio.EndOfChannel):
-            pass
-        return b"".join(parts)
+    return b"".join(collector.parts)
 
 
 def _build_response(body: bytes | ResponseBody, headers: Mapping[str, str]) -> Response:

@@ -6,7 +6,7 @@
 """
 
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from kiro2api.errors import Kiro2ApiError
 from kiro2api.protocol.exchange import Exchange
 from kiro2api.protocol.kiro.faults import read_http_fault
 from kiro2api.upstream.coding import ContentCoding
+from kiro2api.upstream.direct import PIECES
 from kiro2api.upstream.errors import (
     AnswerTooLongError,
     ContentCodingError,
@@ -32,19 +33,21 @@ from kiro2api.upstream.errors import (
 )
 from kiro2api.upstream.policy import Attempts
 from kiro2api.upstream.sending import PIECE_BYTES, Pieces
+from kiro2api.upstream.sinks import Sink
 
 MAX_ERROR_BODY = 65_536
 """Bytes of an error answer that are read; real ones have a few hundred."""
 ERROR_BODY_SECONDS = 5.0
 """For the body of an error answer, after its head: the head alone says most of it."""
 
+GRAIN = 0.01
+"""Of a limit of silence, by which it may come early: to move a deadline at every event costs more than to read one."""
+
 OPERATION = "/generateAssistantResponse"
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 
 _UNREACHABLE = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 _BROKEN = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, h11.ProtocolError)
-
-type Deliver = Callable[[bytes], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +81,9 @@ class Watch:
     def rewind(self) -> None:
         """Starts to wait for the upstream's next bytes."""
         self._has_begun = True
-        self.scope.deadline = min(self._backstop, trio.current_time() + self._silence.between)
+        deadline = min(self._backstop, trio.current_time() + self._silence.between)
+        if abs(deadline - self.scope.deadline) >= self._silence.between * GRAIN:
+            self.scope.deadline = deadline
 
     def build_error(self) -> Kiro2ApiError:
         """Which of the limits it was."""
@@ -97,7 +102,7 @@ class UpstreamCall:
     url: str
     lease: Lease
     exchange: Exchange
-    deliver: Deliver
+    sink: Sink
     """Takes the client's bytes."""
     attempts: Attempts
     """Is told of status, id and bytes of the answer."""
@@ -143,7 +148,7 @@ class UpstreamCall:
             self.attempts.request_id = response.headers.get("x-amzn-requestid", "")
             await self._check_head(response)
             coding = ContentCoding(response.headers.get("content-encoding", ""))
-            async for chunk in response.aiter_raw():
+            async for chunk in response.extensions.get(PIECES) or response.aiter_raw():
                 await self._receive_chunk(chunk, coding)
                 if self.exchange.is_over:
                     break
@@ -151,7 +156,7 @@ class UpstreamCall:
                 self.watch.suspend()
                 coding.receive_eof()
                 if data := self.exchange.receive_eof():
-                    await self.deliver(data)
+                    await self._deliver(data)
         if self.exchange.failure is not None:
             raise self.exchange.failure
 
@@ -172,8 +177,7 @@ class UpstreamCall:
         self.note_answer()
         for piece in coding.receive_data(chunk):
             if data := self.exchange.receive_data(piece):
-                self.watch.suspend()
-                await self.deliver(data)
+                await self._deliver(data)
             if self.exchange.is_over:
                 break
         self.watch.rewind()
@@ -181,8 +185,13 @@ class UpstreamCall:
     async def _break_off[E: Kiro2ApiError](self, error: E) -> E:
         """``error``, after a client that has something of the answer was given what had been held back of it."""
         if self.exchange.has_output and (data := self.exchange.receive_failure(error)):
-            await self.deliver(data)
+            await self._deliver(data)
         return error
+
+    async def _deliver(self, data: bytes) -> None:
+        if not self.sink.offer(data):
+            self.watch.suspend()
+            await self.sink.flush()
 
 
 async def _read_error_body(response: httpx.Response) -> bytes:

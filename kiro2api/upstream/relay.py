@@ -22,9 +22,10 @@ from kiro2api.errors import ErrorKind, Kiro2ApiError
 from kiro2api.protocol.exchange import Exchange
 from kiro2api.protocol.kiro.faults import FaultClass, UpstreamFaultError
 from kiro2api.upstream.budget import RetryBudget, Spending
-from kiro2api.upstream.calls import OPERATION, Deliver, Silence, UpstreamCall, Watch
+from kiro2api.upstream.calls import OPERATION, Silence, UpstreamCall, Watch
 from kiro2api.upstream.hosts import HostBook
 from kiro2api.upstream.policy import CREDENTIAL_FAILURES, Attempts, Pauses, Step, classify_failure, is_host_out, judge
+from kiro2api.upstream.sinks import Sink
 
 DAY_SECONDS = 86_400.0
 RENEWAL_PATIENCE_SECONDS = 2.0
@@ -37,7 +38,7 @@ class _Job:
 
     exchange: Exchange
     want: Want
-    deliver: Deliver
+    sink: Sink
     attempts: Attempts
     silence: Silence
     backstop: float
@@ -81,10 +82,8 @@ class Upstream:
         self._now = now
         self._draw = draw
 
-    async def relay(
-        self, exchange: Exchange, deliver: Deliver, *, want: Want, silence: Silence, attempts: Attempts
-    ) -> None:
-        """Gets the answer to ``exchange`` and hands its bytes to ``deliver``, in as many attempts as the rules allow.
+    async def relay(self, exchange: Exchange, sink: Sink, *, want: Want, silence: Silence, attempts: Attempts) -> None:
+        """Gets the answer to ``exchange`` and hands its bytes to ``sink``, in as many attempts as the rules allow.
 
         Every lease is back and every upstream connection closed or pooled when this returns, raises or is cancelled.
 
@@ -97,7 +96,7 @@ class Upstream:
             job = _Job(
                 exchange=exchange,
                 want=want,
-                deliver=deliver,
+                sink=sink,
                 attempts=attempts,
                 silence=silence,
                 backstop=backstop,
@@ -135,7 +134,7 @@ class Upstream:
             url=url + OPERATION,
             lease=lease,
             exchange=job.exchange,
-            deliver=job.deliver,
+            sink=job.sink,
             attempts=job.attempts,
             watch=Watch(job.silence, job.backstop),
             note_answer=note_answer,

@@ -143,17 +143,21 @@ class Client:
     """How many calls the service had seen when the latest request had its first output."""
     attempts: Attempts = field(default_factory=Attempts)
 
+    def offer(self, data: bytes) -> bool:
+        self.got += data
+        self.output_at = self.output_at or len(self.service.calls)
+        return True
+
+    async def flush(self) -> None:
+        """There is always room."""
+
     async def ask(self, *, whole: bool = False, silence: Silence = SILENCE, want: Want = ANY) -> None:
         """One request; afterwards no lease may be left."""
         self.got, self.output_at, self.attempts = b"", None, Attempts()
 
-        async def deliver(data: bytes) -> None:
-            self.got += data
-            self.output_at = self.output_at or len(self.service.calls)
-
         try:
             await self.upstream.relay(
-                build_exchange(whole=whole), deliver, want=want, silence=silence, attempts=self.attempts
+                build_exchange(whole=whole), self, want=want, silence=silence, attempts=self.attempts
             )
         finally:
             assert self.broker.statistics().in_flight == 0

@@ -47,6 +47,20 @@ UNREACHABLE = fail(httpx.ConnectError("refused"))
 CUT = fail(httpx.RemoteProtocolError("cut"))
 
 
+class SlowSink:
+    """A client that takes minutes over each piece."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def offer(self, _data: bytes) -> bool:
+        self.count += 1
+        return False
+
+    async def flush(self) -> None:
+        await trio.sleep(200)
+
+
 async def _fail(client: Client, *, whole: bool = False, silence: Silence = SILENCE) -> Kiro2ApiError:
     with pytest.raises(Kiro2ApiError) as caught:
         await client.ask(whole=whole, silence=silence)
@@ -268,16 +282,11 @@ async def test_a_slow_client_is_no_silent_upstream(autojump_clock: MockClock) ->
     """The limits of silence rest while bytes are delivered."""
     service = Service(replies=[stream(HELLO, HELLO)])
     async with open_client(autojump_clock, service) as client:
-        exchange_bytes = []
-
-        async def deliver(data: bytes) -> None:
-            exchange_bytes.append(data)
-            await trio.sleep(200)
-
+        sink = SlowSink()
         await client.upstream.relay(
-            build_exchange(whole=False), deliver, want=ANY, silence=SILENCE, attempts=client.attempts
+            build_exchange(whole=False), sink, want=ANY, silence=SILENCE, attempts=client.attempts
         )
-        assert len(exchange_bytes) >= 2
+        assert sink.count >= 2
 
 
 @pytest.mark.parametrize(

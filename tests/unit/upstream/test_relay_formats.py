@@ -35,12 +35,8 @@ async def ask(client: Client) -> tuple[Attempts, Kiro2ApiError | None]:
         max_tool_description_length=100,
     )
     attempts = Attempts()
-
-    async def deliver(data: bytes) -> None:
-        client.got += data
-
     try:
-        await client.upstream.relay(exchange, deliver, want=ANY, silence=SILENCE, attempts=attempts)
+        await client.upstream.relay(exchange, client, want=ANY, silence=SILENCE, attempts=attempts)
     except Kiro2ApiError as error:
         return attempts, error
     return attempts, None

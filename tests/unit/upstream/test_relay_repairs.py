@@ -33,11 +33,7 @@ async def _ask(client: Client) -> tuple[Exchange, Attempts]:
         max_tool_description_length=100,
     )
     attempts = Attempts()
-
-    async def deliver(data: bytes) -> None:
-        client.got += data
-
-    await client.upstream.relay(exchange, deliver, want=ANY, silence=SILENCE, attempts=attempts)
+    await client.upstream.relay(exchange, client, want=ANY, silence=SILENCE, attempts=attempts)
     return exchange, attempts
 
 
