@@ -13,6 +13,8 @@ _UNIT: Final = 100
 """Of weight; makes one model token."""
 _PIECE_CHARS: Final = 262_144
 """Of a text that are looked at in one call: other threads of the process run between two calls, not within one."""
+_BATCH_CHARS: Final = 4_096
+"""Are looked at together: a look costs as much for one delta of an answer as for hundreds."""
 
 _LOWER: Final = string.ascii_lowercase.encode()
 _LOWER_WEIGHT: Final = 26
@@ -77,23 +79,35 @@ _LEFT_OUT: Final = _LOWER + _SPACE + _CONTINUATIONS
 class TextTally:
     """Adds up texts; what it says does not depend on how they were cut, and never falls."""
 
-    __slots__ = ("_lower", "_upper", "_weight")
+    __slots__ = ("_lower", "_upper", "_waiting", "_waiting_chars", "_weight")
 
     def __init__(self) -> None:
         self._lower = 0
         self._upper = 0
         self._weight = 0
+        self._waiting: list[str] = []
+        self._waiting_chars = 0
 
     def add(self, text: str) -> None:
-        for start in range(0, len(text), _PIECE_CHARS):
-            self._add_piece(text[start : start + _PIECE_CHARS])
+        self._waiting.append(text)
+        self._waiting_chars += len(text)
+        if self._waiting_chars >= _BATCH_CHARS:
+            self._add_waiting()
 
     @property
     def tokens(self) -> int:
         """The estimate for all that came so far: at least 1, or 0 when nothing did."""
+        self._add_waiting()
         weight = self._weight + _LOWER_WEIGHT * self._lower + _UPPER_WEIGHT * self._upper
         missing = _LETTERS_PER_CAPITAL * min(self._lower, self._upper) - (self._lower + self._upper)
         return -(-(weight + _MIXED_WEIGHT * max(0, missing)) // _UNIT)
+
+    def _add_waiting(self) -> None:
+        text = "".join(self._waiting)
+        self._waiting.clear()
+        self._waiting_chars = 0
+        for start in range(0, len(text), _PIECE_CHARS):
+            self._add_piece(text[start : start + _PIECE_CHARS])
 
     def _add_piece(self, piece: str) -> None:
         data = piece.encode("utf-8", "surrogatepass")
