@@ -3,6 +3,7 @@
 from typing import Final, assert_never
 
 from kiro2api.protocol.conversation import (
+    AnswerFormat,
     AssistantBlock,
     Conversation,
     Image,
@@ -29,6 +30,8 @@ TOOL_USE_TOKENS: Final = 20
 """The frame of a tool use, its id included."""
 TOOL_RESULT_TOKENS: Final = 16
 """The frame of a tool result, its id included."""
+FORMAT_TOKENS: Final = 28
+"""The sentences that ask for JSON, without its schema."""
 OPAQUE_TOKENS: Final = 50
 """For reasoning that only the service can read."""
 
@@ -72,6 +75,7 @@ def estimate_conversation(conversation: Conversation) -> int:
         + TURN_TOKENS * len(conversation.turns)
         + sum(_estimate_block(block) for turn in conversation.turns for block in turn.blocks)
         + _estimate_tools(conversation.tools)
+        + _estimate_format(conversation.answer_format)
     )
 
 
@@ -103,6 +107,13 @@ def _estimate_tools(tools: tuple[Tool, ...]) -> int:
     if not tools:
         return 0
     return TOOL_SET_TOKENS + sum(map(_estimate_tool, tools))
+
+
+def _estimate_format(answer_format: AnswerFormat | None) -> int:
+    if answer_format is None:
+        return 0
+    schema = "" if answer_format.schema is None else encode_json(answer_format.schema).decode()
+    return FORMAT_TOKENS + estimate_text(schema)
 
 
 def _estimate_tool(tool: Tool) -> int:

@@ -5,6 +5,7 @@ import base64
 import pytest
 
 from kiro2api.protocol.conversation import (
+    AnswerFormat,
     AssistantTurn,
     Conversation,
     Image,
@@ -18,7 +19,9 @@ from kiro2api.protocol.conversation import (
 )
 from kiro2api.protocol.images import ImageFormat
 from kiro2api.protocol.jsontext import JSONObject
+from kiro2api.protocol.kiro.instructions import build_format_instruction
 from kiro2api.protocol.usage import OutputMeter, estimate_conversation, estimate_text
+from kiro2api.protocol.usage.estimate import FORMAT_TOKENS
 
 PICTURE = Image(format=ImageFormat.PNG, data="AAAA")
 HELLO = Text(text="hello")
@@ -99,6 +102,21 @@ def test_tools(count: int) -> None:
     conversation = Conversation(model="m", turns=(), tools=(tool,) * count)
     each = 14 + estimate_text("Bash") + estimate_text("hello") + estimate_text('{"type":"object"}')
     assert estimate_conversation(conversation) == 4 + 346 + count * each
+
+
+def test_answer_format() -> None:
+    """The form that is asked for is read by the model, too."""
+    asked = [
+        Conversation(model="m", turns=(), answer_format=AnswerFormat(schema=schema))
+        for schema in (None, {"type": "object"})
+    ]
+    assert list(map(estimate_conversation, asked)) == [4 + 28, 4 + 28 + estimate_text('{"type":"object"}')]
+
+
+def test_the_words_that_ask_for_json_are_counted() -> None:
+    """They take what is counted for them."""
+    words = build_format_instruction(AnswerFormat(schema={}), set()).removesuffix("{}")
+    assert estimate_text(words) == FORMAT_TOKENS
 
 
 def test_meter() -> None:
