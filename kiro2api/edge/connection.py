@@ -151,7 +151,7 @@ class Connection(TCPServer):
             self._task_group = tasks
             self.protocol = kind(*self._describe())
             if isinstance(self.protocol, Http1Protocol) and isinstance(self.stream, trio.SocketStream):
-                try_write = partial(self._try_write, self.stream.socket.fileno())
+                try_write = partial(self._try_write, self.stream.socket)
                 self.protocol.new_sink = partial(ChunkSink, try_write, self._write)
             try:
                 await self.protocol.initiate()
@@ -198,13 +198,17 @@ class Connection(TCPServer):
             await self.protocol.initiate()
             await self.protocol.handle(RawData(error.data))
 
-    def _try_write(self, fd: int, data: bytes) -> bytes:
-        """Sends what the client takes of ``data`` at once, and returns the rest, which must be sent next."""
+    def _try_write(self, socket: trio.socket.SocketType, data: bytes) -> bytes:
+        """Sends what the client takes of ``data`` at once, and returns the rest, which must be sent next.
+
+        The socket is asked for its descriptor each time: it has none when it is closed, and the number that it had may
+        be that of somebody else's connection by then.
+        """
         if self.send_lock.locked() or self._dropped.is_set():
             return data
         try:
-            sent = os.write(fd, data)
-        except OSError:  # it would block; or the connection is broken, which shows when the rest is sent
+            sent = os.write(socket.fileno(), data)
+        except OSError:  # it would block; or the connection is broken or closed, which shows when the rest is sent
             return data
         return data[sent:]
 

@@ -23,6 +23,8 @@ class ChunkSink:
         """Bytes of the body, without what makes chunks of it."""
 
     def offer(self, data: bytes) -> bool:
+        if not data:  # an empty chunk would end the body
+            return not self._rest
         self.sent += len(data)
         chunk = b"%x\r\n%b\r\n" % (len(data), data)
         self._rest = self._rest + chunk if self._rest else self._try_write(chunk)

@@ -234,19 +234,26 @@ class EventBody(ResponseBody):
 
 
 class WatchedSink:
-    """A sink of which is known when something went into it last."""
+    """A sink of which is known when something went into it last, or was taken out of it after a wait."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self.used_at = trio.current_time()
-        self.is_full = False
-        """Whether something waits for the client to take it."""
+        self._waiting = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether something waits for the client to take it: a piece of the answer, a ping, or both."""
+        return self._waiting > 0
 
     def offer(self, data: bytes) -> bool:
         self.used_at = trio.current_time()
         return self._sink.offer(data)
 
     async def flush(self) -> None:
-        self.is_full = True
-        await self._sink.flush()
-        self.is_full = False
+        self._waiting += 1
+        try:
+            await self._sink.flush()
+        finally:
+            self._waiting -= 1
+            self.used_at = trio.current_time()

@@ -100,7 +100,7 @@ class IdleConnections:
     """Connections that wait for a request, by where they lead; the one used last is the first to be used again.
 
     Args:
-        max_count: Of all; beyond it the one that has waited longest at its origin goes.
+        max_count: Of all; beyond it the one that has waited longest goes.
         seconds: That one may wait.
     """
 
@@ -114,7 +114,7 @@ class IdleConnections:
 
     def take(self, origin: Origin) -> Connection | None:
         """A connection that is as good as new, if there is one; the caller's from now on."""
-        self._drop_expired(origin)
+        self._drop_expired()
         while waiting := self._idle.get(origin):
             idle = waiting.pop()
             self._count -= 1
@@ -125,12 +125,12 @@ class IdleConnections:
 
     def give(self, connection: Connection) -> None:
         """Takes a connection whose last answer was read to its end."""
+        self._drop_expired()
         until = trio.current_time() + self.seconds
         self._idle.setdefault(connection.origin, deque()).append(_Idle(connection=connection, until=until))
         self._count += 1
-        self._drop_expired(connection.origin)
         if self._count > self.max_count:
-            self._drop_oldest(self._idle[connection.origin])
+            self._drop_oldest(min(filter(None, self._idle.values()), key=lambda waiting: waiting[0].until))
 
     def close(self) -> None:
         """Closes all."""
@@ -140,10 +140,12 @@ class IdleConnections:
         self._idle.clear()
         self._count = 0
 
-    def _drop_expired(self, origin: Origin) -> None:
-        waiting, now = self._idle.get(origin), trio.current_time()
-        while waiting and waiting[0].until <= now:
-            self._drop_oldest(waiting)
+    def _drop_expired(self) -> None:
+        """At every origin: one that is asked no more would keep its connections, and the places of others."""
+        now = trio.current_time()
+        for waiting in self._idle.values():
+            while waiting and waiting[0].until <= now:
+                self._drop_oldest(waiting)
 
     def _drop_oldest(self, waiting: deque[_Idle]) -> None:
         waiting.popleft().connection.close()

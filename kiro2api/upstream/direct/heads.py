@@ -10,7 +10,8 @@ MAX_HEAD_BYTES: Final = 65_536
 HEAD_END: Final = b"\r\n\r\n"
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: [^\r\n\0]*)?\r\n")
-_FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*\r\n")
+_FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\0]*)\r\n")
+"""Without a place for the blanks around the value: two runs of the same would cost time in the square of a long one."""
 _UNSAFE: Final = re.compile(rb"[\r\n\0]")
 
 type Fields = Sequence[tuple[bytes, bytes]]
@@ -68,6 +69,6 @@ def parse_head(data: bytes) -> ResponseHead:
         field = _FIELD.match(data, at)
         if field is None:
             raise MalformedMessageError("the answer's head has a malformed field")
-        fields.append((field[1].lower(), field[2]))
+        fields.append((field[1].lower(), field[2].strip(b" \t")))
         at = field.end()
     return ResponseHead(minor_version=int(line[1]), status=int(line[2]), fields=fields)

@@ -9,7 +9,7 @@ from typing import Final, Self
 import httpx
 import trio
 
-from kiro2api.upstream.direct.bodies import Body, select_body
+from kiro2api.upstream.direct.bodies import Body, EndlessBody, select_body
 from kiro2api.upstream.direct.connections import Connection, IdleConnections, Origin, open_connection
 from kiro2api.upstream.direct.heads import (
     HEAD_END,
@@ -32,11 +32,21 @@ _FIRST_FINAL_STATUS: Final = 200
 class AnswerStream(httpx.AsyncByteStream):
     """The body of an answer, a piece for each read; closing it gives the connection back, or closes that too."""
 
-    def __init__(self, connection: Connection, body: Body, first: bytes, idle: IdleConnections | None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        body: Body,
+        first: bytes,
+        *,
+        idle: IdleConnections | None,
+        seconds: float | None,
+    ) -> None:
         self._connection = connection
         self._body = body
         self._first = first
         self._idle = idle
+        self._seconds = seconds
+        self._is_closed = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -45,7 +55,7 @@ class AnswerStream(httpx.AsyncByteStream):
         body = self._body
         while not body.is_over:
             try:
-                data, self._first = self._first or await self._connection.read(), b""
+                data, self._first = self._first or await self._read(), b""
                 if not data:
                     body.receive_eof()
                 elif piece := body.receive_data(data):
@@ -55,11 +65,18 @@ class AnswerStream(httpx.AsyncByteStream):
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        idle, self._idle = self._idle, None
-        if idle is not None and self._body.is_over and not self._body.has_surplus:
-            idle.give(self._connection)
+        if self._is_closed:  # the connection may be another request's by now
+            return
+        self._is_closed = True
+        if self._idle is not None and self._body.is_over and not (self._body.has_surplus or self._first):
+            self._idle.give(self._connection)
         else:
             self._connection.close()
+
+    async def _read(self) -> bytes:
+        if self._seconds is None:
+            return await self._connection.read()
+        return await _within(self._seconds, httpx.ReadTimeout, self._connection.read())
 
 
 class DirectTransport(httpx.AsyncBaseTransport):
@@ -89,6 +106,10 @@ class DirectTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         self._idle.close()
 
+    def count_idle(self) -> int:
+        """How many connections wait for a request."""
+        return len(self._idle)
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The answer to ``request``, its body still on its way; the caller closes it.
 
@@ -96,10 +117,10 @@ class DirectTransport(httpx.AsyncBaseTransport):
             httpx.TransportError: There is none.
         """
         limits = request.extensions.get("timeout", {})
-        origin = _find_origin(request.url)
+        origin, sent_head = _find_origin(request.url), _encode_head(request)
         connection = self._idle.take(origin) or await self._connect(origin, limits.get("connect"))
         try:
-            is_sent = await _send(connection, request, limits.get("write"))
+            is_sent = await _send(connection, sent_head, request.stream, limits.get("write"))
             head, rest = await _within(limits.get("read"), httpx.ReadTimeout, _receive_head(connection))
             body = select_body(head, method=request.method)
         except _FAILURES as error:
@@ -108,8 +129,9 @@ class DirectTransport(httpx.AsyncBaseTransport):
         except BaseException:
             connection.close()
             raise
-        idle = self._idle if is_sent and head.keeps_alive else None
-        stream = AnswerStream(connection, body, rest, idle)
+        is_reusable = is_sent and head.keeps_alive and not isinstance(body, EndlessBody)
+        idle = self._idle if is_reusable else None
+        stream = AnswerStream(connection, body, rest, idle=idle, seconds=limits.get("read"))
         return httpx.Response(
             head.status,
             headers=list(head.fields),
@@ -131,10 +153,23 @@ class DirectTransport(httpx.AsyncBaseTransport):
         return self._context
 
 
-async def _send(connection: Connection, request: httpx.Request, seconds: float | None) -> bool:
+def _encode_head(request: httpx.Request) -> bytes:
+    """The head of ``request``, whose body is sent as it is.
+
+    Raises:
+        httpx.LocalProtocolError: The server would take it for something else.
+    """
+    if "transfer-encoding" in request.headers:
+        raise httpx.LocalProtocolError("a request's body needs a length that is known")
+    fields = [(name.lower(), value) for name, value in request.headers.raw]
+    try:
+        return encode_head(request.method.encode(), request.url.raw_path, fields)
+    except ValueError as error:
+        raise httpx.LocalProtocolError(str(error)) from error
+
+
+async def _send(connection: Connection, head: bytes, stream: object, seconds: float | None) -> bool:
     """Whether all of the request is out: a server may answer, and close, before it has read it all."""
-    head: bytes = encode_head(request.method.encode(), request.url.raw_path, _list_fields(request))
-    stream = request.stream
     if not isinstance(stream, httpx.AsyncByteStream):
         raise TypeError("a request over Trio has a body that can be read there")
     try:
@@ -165,10 +200,6 @@ async def _receive_head(connection: Connection) -> tuple[ResponseHead, bytes]:
         data = data[end:]
         if head.status >= _FIRST_FINAL_STATUS:
             return head, data
-
-
-def _list_fields(request: httpx.Request) -> list[tuple[bytes, bytes]]:
-    return [(name.lower(), value) for name, value in request.headers.raw]
 
 
 def _find_origin(url: httpx.URL) -> Origin:

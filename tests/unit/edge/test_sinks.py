@@ -40,3 +40,11 @@ def test_it_says_whether_the_client_keeps_up() -> None:
     pipe = Pipe(6)
     sink = ChunkSink(pipe.try_write, pipe.write)
     assert [sink.offer(b"a"), sink.offer(b"b")] == [True, False]
+
+
+def test_nothing_is_no_chunk() -> None:
+    """An empty one would end the body, and what follows would be taken for the next answer."""
+    pipe = Pipe(0)
+    sink = ChunkSink(pipe.try_write, pipe.write)
+    assert [sink.offer(b""), sink.offer(b"a"), sink.offer(b"")] == [True, False, False]
+    assert (pipe.data, sink.sent) == (b"", 1)

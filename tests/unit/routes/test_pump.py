@@ -133,6 +133,44 @@ async def test_a_client_that_has_not_taken_a_piece_gets_no_ping(autojump_clock: 
     assert client.pieces == [(1, b"a"), (26, b"b")]
 
 
+async def test_a_client_that_has_taken_a_ping_but_not_the_piece_behind_it_gets_no_other(
+    autojump_clock: MockClock,
+) -> None:
+    """Both wait in their order; only when neither does is there silence to be broken."""
+    del autojump_clock
+    player, client = Player([30, b"a"]), Client(slow=25)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(player.play)
+        with trio.fail_after(1000):
+            await client.take(player.new_body())
+    assert client.pieces == [(10, b"ping"), (30, b"a")]
+
+
+async def test_a_client_that_is_slow_to_take_pings_gets_the_end(autojump_clock: MockClock) -> None:
+    """Though it takes longer for each than the next one would be due."""
+    del autojump_clock
+    player, client = Player([30, b"a"]), Client(slow=14)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(player.play)
+        with trio.fail_after(1000):
+            await client.take(player.new_body())
+    assert client.pieces == [(10, b"ping"), (30, b"a")]
+
+
+async def test_what_is_said_while_the_client_is_slow_to_take_what_waited_comes_behind_it(
+    autojump_clock: MockClock,
+) -> None:
+    """The answer changes its way only when nothing of it is left on the other one."""
+    del autojump_clock
+    said: list[Step] = [step for number in range(3 * CHANNEL_SIZE) for step in (b"%d " % number, 0.5)]
+    player, client = Player(said), Client(slow=3)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(player.play)
+        await trio.sleep(0.1)
+        await client.take(player.new_body())
+    assert b"".join(data for _, data in client.pieces) == b"".join(step for step in said if isinstance(step, bytes))
+
+
 @both_ways
 async def test_leaving_the_body_closes_the_channel(
     autojump_clock: MockClock, deliver: Callable[[Client, EventBody], Awaitable[None]]

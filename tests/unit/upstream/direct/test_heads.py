@@ -1,5 +1,7 @@
 """Heads written and read."""
 
+import time
+
 import pytest
 
 from kiro2api.upstream.direct.heads import MalformedMessageError, encode_head, parse_head
@@ -51,6 +53,17 @@ def test_what_is_no_head_is_refused(data: bytes) -> None:
     """Nothing is guessed."""
     with pytest.raises(MalformedMessageError):
         parse_head(data)
+
+
+@pytest.mark.parametrize("value", [b" " * 60_000, b"a" + b" \t" * 30_000 + b"a", b" " * 60_000 + b"\0"])
+def test_blanks_cost_no_time(value: bytes) -> None:
+    """However many: a server could stop the loop with them."""
+    began = time.perf_counter()
+    try:
+        assert parse_head(b"HTTP/1.1 200 OK\r\na:" + value + b"\r\n\r\n").fields == [(b"a", value.strip())]
+    except MalformedMessageError:
+        assert b"\0" in value
+    assert time.perf_counter() - began < 0.5
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import trio
 import trustme
 
-from kiro2api.upstream.direct import DirectTransport
+from kiro2api.upstream.direct import PIECES, DirectTransport
 from tests.support.raw_upstream import Play, RawUpstream, keep_silent, raw_upstream, say
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -37,7 +37,8 @@ def answer_each(*answers: bytes) -> Play:
                     return
                 data += more
             await stream.send_all(answer)
-        await trio.sleep_forever()
+        while await stream.receive_some():
+            pass
 
     return play
 
@@ -45,6 +46,13 @@ def answer_each(*answers: bytes) -> Play:
 async def ask(client: httpx.AsyncClient, server: RawUpstream) -> httpx.Response:
     """One request that ends in ``ask``."""
     return await client.post(server.url, content=b"ask")
+
+
+def count_idle(client: httpx.AsyncClient) -> int:
+    """How many connections wait for a request."""
+    transport = client._transport
+    assert isinstance(transport, DirectTransport)
+    return transport.count_idle()
 
 
 async def test_a_connection_is_used_again() -> None:
@@ -60,13 +68,16 @@ async def test_a_connection_is_used_again() -> None:
         ANSWER.replace(b"OK\r\n", b"OK\r\nconnection: close\r\n"),
         ANSWER.replace(b"1.1", b"1.0"),
         ANSWER + b"surplus",
+        b"HTTP/1.1 204 None\r\n\r\nsurplus",
     ],
-    ids=["it is said", "old", "something behind it"],
+    ids=["it is said", "old", "something behind it", "something instead of a body"],
 )
 async def test_a_connection_is_not_used_again(answer: bytes) -> None:
     """Where it must not be, or where nobody knows what would come."""
     async with talking(answer_each(answer), answer_each(ANSWER)) as (client, server):
-        assert [(await ask(client, server)).content for _ in range(2)] == [b"ok"] * 2
+        await ask(client, server)
+        with trio.fail_after(5):
+            assert (await ask(client, server)).content == b"ok"
         assert server.connections == 2
 
 
@@ -101,6 +112,85 @@ async def test_so_many_idle_connections_are_kept() -> None:
         while len(server.closed) < 2:
             await trio.lowlevel.checkpoint()
         assert server.connections == 3
+
+
+async def test_an_origin_that_is_asked_no_more_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connections are closed when their time is over, at the next request to whomever."""
+    now = trio.current_time()
+    async with (
+        raw_upstream(answer_each(ANSWER)) as left,
+        talking(answer_each(ANSWER), idle_seconds=5) as (
+            client,
+            server,
+        ),
+    ):
+        await ask(client, left)
+        with monkeypatch.context() as later:
+            later.setattr("kiro2api.upstream.direct.connections.trio.current_time", lambda: now + 10_000)
+            await ask(client, server)
+        with trio.fail_after(5):
+            while not left.closed:
+                await trio.lowlevel.checkpoint()
+
+
+async def test_the_connection_that_has_waited_longest_makes_room() -> None:
+    """Wherever it leads: the newest one is the likeliest to be used again."""
+    async with (
+        raw_upstream(answer_each(ANSWER)) as left,
+        talking(answer_each(ANSWER, ANSWER), max_idle=1) as (
+            client,
+            server,
+        ),
+    ):
+        await ask(client, left)
+        await ask(client, server)
+        assert (await ask(client, server)).content == b"ok"
+        assert (left.connections, server.connections) == (1, 1)
+
+
+async def test_an_answer_is_closed_once() -> None:
+    """What is closed again has been given to another request since."""
+    async with talking(answer_each(ANSWER, ANSWER)) as (client, server):
+        async with client.stream("POST", server.url, content=b"ask") as response:
+            stream = response.extensions[PIECES]
+            assert [piece async for piece in stream] == [b"ok"]
+        async with client.stream("POST", server.url, content=b"ask") as response:
+            await stream.aclose()
+            assert count_idle(client) == 0
+            assert await response.aread() == b"ok"
+        assert (server.connections, count_idle(client)) == (1, 1)
+
+
+async def test_a_connection_that_ends_with_its_answer_is_closed() -> None:
+    """It is not kept for nothing."""
+    async with talking(say(b"HTTP/1.1 200 OK\r\n\r\nok")) as (client, server):
+        assert (await ask(client, server)).content == b"ok"
+        assert count_idle(client) == 0
+
+
+@pytest.mark.parametrize("headers", [{"authorization": "a\r\nb: c"}, {"transfer-encoding": "chunked"}])
+async def test_what_would_not_be_one_request_is_not_sent(headers: dict[str, str]) -> None:
+    """Not even a connection is opened for it."""
+    async with talking(answer_each(ANSWER)) as (client, server):
+        with pytest.raises(httpx.LocalProtocolError):
+            await client.post(server.url, headers=headers)
+        assert server.connections == 0
+
+
+@pytest.mark.parametrize("number", range(1, 60, 3))
+async def test_a_request_that_is_cancelled_anywhere_leaves_no_connection(number: int) -> None:
+    """After so many steps of the loop; one that was answered whole may wait for the next request."""
+    async with talking(answer_each(ANSWER)) as (client, server):
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ask, client, server)
+                for _ in range(number):
+                    await trio.lowlevel.checkpoint()
+                scope.cancel()
+        idle = count_idle(client)
+        with trio.fail_after(5):
+            while server.connections - len(server.closed) > idle:
+                await trio.lowlevel.checkpoint()
 
 
 async def test_leaving_an_answer_closes_its_connection() -> None:
@@ -177,6 +267,14 @@ async def test_an_answer_to_half_a_request_counts() -> None:
 async def test_an_answer_that_does_not_come() -> None:
     """The caller's limit for reading holds for the head."""
     async with talking(keep_silent()) as (client, server):
+        with pytest.raises(httpx.ReadTimeout):
+            await client.post(server.url, content=b"ask", timeout=httpx.Timeout(5, read=0.05))
+
+
+async def test_an_answer_that_does_not_go_on() -> None:
+    """And for each piece of the body."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok"
+    async with talking(keep_silent(head)) as (client, server):
         with pytest.raises(httpx.ReadTimeout):
             await client.post(server.url, content=b"ask", timeout=httpx.Timeout(5, read=0.05))
 
