@@ -106,10 +106,8 @@ def test_tools(count: int) -> None:
 
 def test_answer_format() -> None:
     """The form that is asked for is read by the model, too."""
-    asked = [
-        Conversation(model="m", turns=(), answer_format=AnswerFormat(schema=schema))
-        for schema in (None, {"type": "object"})
-    ]
+    schemas: tuple[JSONObject | None, ...] = (None, {"type": "object"})
+    asked = [Conversation(model="m", turns=(), answer_format=AnswerFormat(schema=schema)) for schema in schemas]
     assert list(map(estimate_conversation, asked)) == [4 + 28, 4 + 28 + estimate_text('{"type":"object"}')]
 
 
