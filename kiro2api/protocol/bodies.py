@@ -3,15 +3,19 @@
 Unions in the schemas have tags of their own, which begin with :data:`MARK` and are left out of the paths in errors.
 """
 
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Annotated, Final, NamedTuple
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from kiro2api.protocol.errors import InvalidRequestError
 from kiro2api.protocol.jsontext import InvalidJSONError, JSONObject, parse_and_repair_json
 
 MARK: Final = "|"
 """Begins every tag; no field of a schema begins so."""
+UNKNOWN: Final = f"{MARK}unknown"
+"""The tag of what is no part of a schema."""
 FIELD_REQUIRED: Final = "Field required"
 """What is said of a field that is missing, here and wherever else one is missed."""
 REPLACED_SURROGATES: Final = "replaced_surrogates"
@@ -25,6 +29,45 @@ _SENTENCES: Final = {
     "string_too_short": "Input should not be empty",
 }
 """By pydantic's error type, where its own words speak of Python: the others are those of Anthropic's service."""
+
+
+type Name = Annotated[str, Field(min_length=1)]
+
+
+class Fields(BaseModel):
+    """An object of a request: unknown fields are skipped, and no text is taken for a number."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+def tag_by_type(*known: str, untyped: str | None = None) -> Callable[[object], str]:
+    """What tells the members of a union apart by their type.
+
+    Args:
+        known: The types that are members.
+        untyped: The type of a value without one that has a field of this name.
+    """
+
+    def tag(value: object) -> str:
+        if not isinstance(value, dict):
+            return UNKNOWN
+        name = value.get("type")
+        if name is None and untyped in value:
+            name = untyped
+        return f"{MARK}{name}" if name in known else UNKNOWN
+
+    return tag
+
+
+def require_list(value: object) -> object:
+    """``value`` where a list may stand and a text may not, which has been looked at before.
+
+    Raises:
+        PydanticCustomError: It is no list.
+    """
+    if not isinstance(value, list):
+        raise PydanticCustomError("text_or_list", "Input should be a string or an array")
+    return value
 
 
 class ParsedBody(NamedTuple):

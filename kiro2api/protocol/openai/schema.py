@@ -5,34 +5,18 @@ type, no text is taken for a number. Unknown roles, parts and tools are read as 
 translation can name them. Each union has a tag of its own, marked, so that paths in errors are in the client's words.
 """
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     FailFast,
     Field,
     Tag,
 )
-from pydantic_core import PydanticCustomError
 
-from kiro2api.protocol.bodies import MARK, read_fields
+from kiro2api.protocol.bodies import MARK, UNKNOWN, Fields, Name, read_fields, require_list, tag_by_type
 from kiro2api.protocol.jsontext import JSONObject
-
-_UNKNOWN = "|unknown"
-
-
-def _tag_by_type(*known: str) -> Callable[[object], str]:
-    def tag(value: object) -> str:
-        name = value.get("type") if isinstance(value, dict) else None
-        if name is None and isinstance(value, dict) and "function" in value:
-            name = "function"
-        return f"{MARK}{name}" if name in known else _UNKNOWN
-
-    return tag
 
 
 def _tag_by_role(value: object) -> str:
@@ -42,7 +26,7 @@ def _tag_by_role(value: object) -> str:
         case {"role": "user" | "assistant" | "tool" | "function" as role}:
             return f"{MARK}{role}"
         case _:
-            return _UNKNOWN
+            return UNKNOWN
 
 
 def _tag_choice(value: object) -> str:
@@ -52,7 +36,7 @@ def _tag_choice(value: object) -> str:
         case {"type": "function" | "custom" | "allowed_tools" as name}:
             return f"{MARK}{name}"
         case _:
-            return _UNKNOWN
+            return UNKNOWN
 
 
 def _tag_function_choice(value: object) -> str:
@@ -60,64 +44,51 @@ def _tag_function_choice(value: object) -> str:
 
 
 def _text_as_part(value: object) -> object:
-    return [{"type": "text", "text": value}] if isinstance(value, str) else _require_list(value)
+    return [{"type": "text", "text": value}] if isinstance(value, str) else require_list(value)
 
 
 def _text_as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else _require_list(value)
+    return [value] if isinstance(value, str) else require_list(value)
 
 
-def _require_list(value: object) -> object:
-    if not isinstance(value, list):
-        raise PydanticCustomError("text_or_list", "Input should be a string or an array")
-    return value
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
-
-
-type Name = Annotated[str, Field(min_length=1)]
-
-
-class TextPart(_Model):
+class TextPart(Fields):
     """Words."""
 
     text: str
 
 
-class RefusalPart(_Model):
+class RefusalPart(Fields):
     """Words with which the model refused."""
 
     refusal: str
 
 
-class ImageURL(_Model):
+class ImageURL(Fields):
     """Where a picture is: a ``data:`` URL, or one that is never fetched."""
 
     url: str
 
 
-class ImagePart(_Model):
+class ImagePart(Fields):
     """A picture."""
 
     image_url: ImageURL
 
 
-class File(_Model):
+class File(Fields):
     """A file by value (a ``data:`` URL) or by an id that is unknown here."""
 
     file_data: str | None = None
     filename: str | None = None
 
 
-class FilePart(_Model):
+class FilePart(Fields):
     """A file."""
 
     file: File
 
 
-class UnknownPart(_Model):
+class UnknownPart(Fields):
     """A content part that is no part of this schema."""
 
     type: str
@@ -128,41 +99,41 @@ Part = Annotated[
     | Annotated[RefusalPart, Tag("|refusal")]
     | Annotated[ImagePart, Tag("|image_url")]
     | Annotated[FilePart, Tag("|file")]
-    | Annotated[UnknownPart, Tag(_UNKNOWN)],
-    Discriminator(_tag_by_type("text", "refusal", "image_url", "file")),
+    | Annotated[UnknownPart, Tag(UNKNOWN)],
+    Discriminator(tag_by_type("text", "refusal", "image_url", "file", untyped="function")),
 ]
 Content = Annotated[list[Part], FailFast(), BeforeValidator(_text_as_part)]
 
 
-class FunctionCall(_Model):
+class FunctionCall(Fields):
     """A function's name and its arguments as JSON text."""
 
     name: Name
     arguments: str | None = None
 
 
-class FunctionToolCall(_Model):
+class FunctionToolCall(Fields):
     """The model's call of a function."""
 
     id: str
     function: FunctionCall
 
 
-class CustomCall(_Model):
+class CustomCall(Fields):
     """A custom tool's name and its input as free text."""
 
     name: Name
     input: str
 
 
-class CustomToolCall(_Model):
+class CustomToolCall(Fields):
     """The model's call of a custom tool."""
 
     id: str
     custom: CustomCall
 
 
-class UnknownToolCall(_Model):
+class UnknownToolCall(Fields):
     """A call of a tool that is no part of this schema."""
 
     type: str
@@ -171,24 +142,24 @@ class UnknownToolCall(_Model):
 ToolCall = Annotated[
     Annotated[FunctionToolCall, Tag("|function")]
     | Annotated[CustomToolCall, Tag("|custom")]
-    | Annotated[UnknownToolCall, Tag(_UNKNOWN)],
-    Discriminator(_tag_by_type("function", "custom")),
+    | Annotated[UnknownToolCall, Tag(UNKNOWN)],
+    Discriminator(tag_by_type("function", "custom", untyped="function")),
 ]
 
 
-class SystemMessage(_Model):
+class SystemMessage(Fields):
     """Role ``system`` or ``developer``."""
 
     content: Content
 
 
-class UserMessage(_Model):
+class UserMessage(Fields):
     """Role ``user``."""
 
     content: Content
 
 
-class AssistantMessage(_Model):
+class AssistantMessage(Fields):
     """Role ``assistant``."""
 
     content: Content | None = None
@@ -198,21 +169,21 @@ class AssistantMessage(_Model):
     function_call: FunctionCall | None = None
 
 
-class ToolMessage(_Model):
+class ToolMessage(Fields):
     """Role ``tool``."""
 
     tool_call_id: str
     content: Content | None = None
 
 
-class FunctionMessage(_Model):
+class FunctionMessage(Fields):
     """Role ``function``, the old form of ``tool``."""
 
     name: Name
     content: Content | None = None
 
 
-class UnknownMessage(_Model):
+class UnknownMessage(Fields):
     """A message whose role is no part of this schema."""
 
     role: str
@@ -224,12 +195,12 @@ Message = Annotated[
     | Annotated[AssistantMessage, Tag("|assistant")]
     | Annotated[ToolMessage, Tag("|tool")]
     | Annotated[FunctionMessage, Tag("|function")]
-    | Annotated[UnknownMessage, Tag(_UNKNOWN)],
+    | Annotated[UnknownMessage, Tag(UNKNOWN)],
     Discriminator(_tag_by_role),
 ]
 
 
-class Function(_Model):
+class Function(Fields):
     """A function that the model may call."""
 
     name: Name
@@ -237,26 +208,26 @@ class Function(_Model):
     parameters: dict[str, Any] | None = None
 
 
-class FunctionTool(_Model):
+class FunctionTool(Fields):
     """A tool that takes a JSON object."""
 
     function: Function
 
 
-class Custom(_Model):
+class Custom(Fields):
     """A custom tool's name and purpose."""
 
     name: Name
     description: str | None = None
 
 
-class CustomTool(_Model):
+class CustomTool(Fields):
     """A tool that takes free text."""
 
     custom: Custom
 
 
-class UnknownTool(_Model):
+class UnknownTool(Fields):
     """A tool that is no part of this schema."""
 
     type: str
@@ -265,30 +236,30 @@ class UnknownTool(_Model):
 Tool = Annotated[
     Annotated[FunctionTool, Tag("|function")]
     | Annotated[CustomTool, Tag("|custom")]
-    | Annotated[UnknownTool, Tag(_UNKNOWN)],
-    Discriminator(_tag_by_type("function", "custom")),
+    | Annotated[UnknownTool, Tag(UNKNOWN)],
+    Discriminator(tag_by_type("function", "custom", untyped="function")),
 ]
 
 
-class ToolName(_Model):
+class ToolName(Fields):
     """A tool by its name."""
 
     name: Name
 
 
-class FunctionChoice(_Model):
+class FunctionChoice(Fields):
     """One function: must be called as a tool choice, may be among allowed tools."""
 
     function: ToolName
 
 
-class CustomChoice(_Model):
+class CustomChoice(Fields):
     """The same for a custom tool."""
 
     custom: ToolName
 
 
-class AllowedTools(_Model):
+class AllowedTools(Fields):
     """Some of the request's tools, and whether one of them must be called."""
 
     mode: Literal["auto", "required"]
@@ -296,13 +267,13 @@ class AllowedTools(_Model):
         Annotated[
             Annotated[FunctionChoice, Tag("|function")]
             | Annotated[CustomChoice, Tag("|custom")]
-            | Annotated[UnknownTool, Tag(_UNKNOWN)],
-            Discriminator(_tag_by_type("function", "custom")),
+            | Annotated[UnknownTool, Tag(UNKNOWN)],
+            Discriminator(tag_by_type("function", "custom", untyped="function")),
         ]
     ]
 
 
-class AllowedToolsChoice(_Model):
+class AllowedToolsChoice(Fields):
     """A choice among fewer tools than the request lists."""
 
     allowed_tools: AllowedTools
@@ -313,7 +284,7 @@ ToolChoiceParam = Annotated[
     | Annotated[FunctionChoice, Tag("|function")]
     | Annotated[CustomChoice, Tag("|custom")]
     | Annotated[AllowedToolsChoice, Tag("|allowed_tools")]
-    | Annotated[UnknownTool, Tag(_UNKNOWN)],
+    | Annotated[UnknownTool, Tag(UNKNOWN)],
     Discriminator(_tag_choice),
 ]
 FunctionCallParam = Annotated[
@@ -322,26 +293,26 @@ FunctionCallParam = Annotated[
 ]
 
 
-class StreamOptions(_Model):
+class StreamOptions(Fields):
     """What a stream carries beside the answer."""
 
     include_usage: bool | None = None
 
 
-class JSONSchemaFormat(_Model):
+class JSONSchemaFormat(Fields):
     """What the answer has to fit; without a schema, any JSON object does."""
 
     schema_: dict[str, Any] | None = Field(default=None, alias="schema")
 
 
-class ResponseFormat(_Model):
+class ResponseFormat(Fields):
     """``text``, ``json_object`` or ``json_schema``."""
 
     type: str
     json_schema: JSONSchemaFormat | None = None
 
 
-class ChatBody(_Model):
+class ChatBody(Fields):
     """The whole request; fields typed ``object`` are only looked at if they happen to have a use."""
 
     model: Name

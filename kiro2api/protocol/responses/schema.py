@@ -5,33 +5,18 @@ type, no text is taken for a number. Unknown items, parts and tools are read as 
 translation can name them. Each union has a tag of its own, marked, so that paths in errors are in the client's words.
 """
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     FailFast,
     Field,
     Tag,
 )
-from pydantic_core import PydanticCustomError
 
-from kiro2api.protocol.bodies import MARK, read_fields
+from kiro2api.protocol.bodies import MARK, UNKNOWN, Fields, Name, read_fields, require_list, tag_by_type
 from kiro2api.protocol.jsontext import JSONObject
-
-_UNKNOWN = "|unknown"
-
-
-def _tag_by_type(*known: str) -> Callable[[object], str]:
-    def tag(value: object) -> str:
-        name = value.get("type") if isinstance(value, dict) else None
-        return f"{MARK}{name}" if name in known else _UNKNOWN
-
-    return tag
-
 
 _ITEM_TAGS = {
     "message": "|message",
@@ -54,16 +39,16 @@ _ITEM_TAGS = {
 def _tag_item(value: object) -> str:
     """By the type; an item without one is what its other fields say."""
     if not isinstance(value, dict):
-        return _UNKNOWN
+        return UNKNOWN
     match value.get("type"):
         case str() as name:
-            return _ITEM_TAGS.get(name, _UNKNOWN)
+            return _ITEM_TAGS.get(name, UNKNOWN)
         case None if "role" in value:
             return "|message"
         case None if "id" in value:
             return "|item_reference"
         case _:
-            return _UNKNOWN
+            return UNKNOWN
 
 
 def _tag_tool(value: object) -> str:
@@ -73,7 +58,7 @@ def _tag_tool(value: object) -> str:
         case {"type": "local_shell" | "shell" | "apply_patch"}:
             return "|typed"
         case _:
-            return _UNKNOWN
+            return UNKNOWN
 
 
 def _tag_tool_name(value: object) -> str:
@@ -83,7 +68,7 @@ def _tag_tool_name(value: object) -> str:
         case {"type": "local_shell" | "shell" | "apply_patch"}:
             return "|typed"
         case _:
-            return _UNKNOWN
+            return UNKNOWN
 
 
 def _tag_choice(value: object) -> str:
@@ -97,52 +82,39 @@ def _tag_choice(value: object) -> str:
 
 
 def _text_as_part(value: object) -> object:
-    return [{"type": "input_text", "text": value}] if isinstance(value, str) else _require_list(value)
+    return [{"type": "input_text", "text": value}] if isinstance(value, str) else require_list(value)
 
 
 def _text_as_message(value: object) -> object:
-    return [{"type": "message", "role": "user", "content": value}] if isinstance(value, str) else _require_list(value)
+    return [{"type": "message", "role": "user", "content": value}] if isinstance(value, str) else require_list(value)
 
 
-def _require_list(value: object) -> object:
-    if not isinstance(value, list):
-        raise PydanticCustomError("text_or_list", "Input should be a string or an array")
-    return value
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
-
-
-type Name = Annotated[str, Field(min_length=1)]
-
-
-class TextPart(_Model):
+class TextPart(Fields):
     """Words of anyone."""
 
     text: str
 
 
-class RefusalPart(_Model):
+class RefusalPart(Fields):
     """Words with which the model refused."""
 
     refusal: str
 
 
-class ImagePart(_Model):
+class ImagePart(Fields):
     """A picture: a ``data:`` URL, a URL that is never fetched, or an id that is unknown here."""
 
     image_url: str | None = None
 
 
-class FilePart(_Model):
+class FilePart(Fields):
     """A file by value (a ``data:`` URL), or by a URL or an id, which lead nowhere here."""
 
     file_data: str | None = None
     filename: str | None = None
 
 
-class UnknownPart(_Model):
+class UnknownPart(Fields):
     """A content part that is no part of this schema."""
 
     type: str
@@ -155,7 +127,7 @@ def _tag_part(value: object) -> str:
         case {"type": "input_image" | "input_file" | "refusal" as name}:
             return f"{MARK}{name}"
         case _:
-            return _UNKNOWN
+            return UNKNOWN
 
 
 Part = Annotated[
@@ -163,20 +135,20 @@ Part = Annotated[
     | Annotated[RefusalPart, Tag("|refusal")]
     | Annotated[ImagePart, Tag("|input_image")]
     | Annotated[FilePart, Tag("|input_file")]
-    | Annotated[UnknownPart, Tag(_UNKNOWN)],
+    | Annotated[UnknownPart, Tag(UNKNOWN)],
     Discriminator(_tag_part),
 ]
 Content = Annotated[list[Part], FailFast(), BeforeValidator(_text_as_part)]
 
 
-class Message(_Model):
+class Message(Fields):
     """What somebody said."""
 
     role: str
     content: Content
 
 
-class FunctionCall(_Model):
+class FunctionCall(Fields):
     """The model's call of a function."""
 
     call_id: str
@@ -186,7 +158,7 @@ class FunctionCall(_Model):
     """JSON text."""
 
 
-class CustomToolCall(_Model):
+class CustomToolCall(Fields):
     """The model's call of a tool that takes free text."""
 
     call_id: str
@@ -195,14 +167,14 @@ class CustomToolCall(_Model):
     input: str
 
 
-class CallOutput(_Model):
+class CallOutput(Fields):
     """What a function or a custom tool gave."""
 
     call_id: str
     output: Content | None = None
 
 
-class ShellCall(_Model):
+class ShellCall(Fields):
     """The model's command for the client's shell."""
 
     type: str
@@ -211,14 +183,14 @@ class ShellCall(_Model):
     action: dict[str, Any]
 
 
-class PatchCall(_Model):
+class PatchCall(Fields):
     """The model's change of a file, in the form of the tool that is built into OpenAI's models."""
 
     call_id: str
     operation: dict[str, Any]
 
 
-class ShellOutput(_Model):
+class ShellOutput(Fields):
     """What came of either."""
 
     call_id: str | None = None
@@ -228,7 +200,7 @@ class ShellOutput(_Model):
     """``failed`` of a change of a file that could not be made."""
 
 
-class Reasoning(_Model):
+class Reasoning(Fields):
     """The model's reasoning, as it was given to the client."""
 
     summary: list[Part] | None = None
@@ -236,13 +208,13 @@ class Reasoning(_Model):
     encrypted_content: str | None = None
 
 
-class ItemReference(_Model):
+class ItemReference(Fields):
     """Stands for an item of an earlier response."""
 
     id: str
 
 
-class FunctionTool(_Model):
+class FunctionTool(Fields):
     """A tool that takes a JSON object."""
 
     name: Name
@@ -250,7 +222,7 @@ class FunctionTool(_Model):
     parameters: dict[str, Any] | None = None
 
 
-class CustomTool(_Model):
+class CustomTool(Fields):
     """A tool that takes free text, in some grammar at times."""
 
     name: Name
@@ -258,7 +230,7 @@ class CustomTool(_Model):
     format: dict[str, Any] | None = None
 
 
-class TypedTool(_Model):
+class TypedTool(Fields):
     """A tool of the client's, unless its environment says otherwise, that is known by its type."""
 
     type: Literal["local_shell", "shell", "apply_patch"]
@@ -270,13 +242,13 @@ class TypedTool(_Model):
         return self.environment is None or self.environment.get("type") == "local"
 
 
-class UnknownTool(_Model):
+class UnknownTool(Fields):
     """A tool that is no part of this schema."""
 
     type: str
 
 
-class NamespaceTool(_Model):
+class NamespaceTool(Fields):
     """Tools with a family name."""
 
     name: Name
@@ -286,8 +258,8 @@ class NamespaceTool(_Model):
             Annotated[
                 Annotated[FunctionTool, Tag("|function")]
                 | Annotated[CustomTool, Tag("|custom")]
-                | Annotated[UnknownTool, Tag(_UNKNOWN)],
-                Discriminator(_tag_by_type("function", "custom")),
+                | Annotated[UnknownTool, Tag(UNKNOWN)],
+                Discriminator(tag_by_type("function", "custom")),
             ]
         ],
         FailFast(),
@@ -299,19 +271,19 @@ Tool = Annotated[
     | Annotated[CustomTool, Tag("|custom")]
     | Annotated[TypedTool, Tag("|typed")]
     | Annotated[NamespaceTool, Tag("|namespace")]
-    | Annotated[UnknownTool, Tag(_UNKNOWN)],
+    | Annotated[UnknownTool, Tag(UNKNOWN)],
     Discriminator(_tag_tool),
 ]
 Tools = Annotated[list[Tool], FailFast()]
 
 
-class AdditionalTools(_Model):
+class AdditionalTools(Fields):
     """More tools, from here on."""
 
     tools: Tools
 
 
-class UnknownItem(_Model):
+class UnknownItem(Fields):
     """An item that is no part of this schema."""
 
     type: str
@@ -328,25 +300,25 @@ Item = Annotated[
     | Annotated[Reasoning, Tag("|reasoning")]
     | Annotated[ItemReference, Tag("|item_reference")]
     | Annotated[AdditionalTools, Tag("|additional_tools")]
-    | Annotated[UnknownItem, Tag(_UNKNOWN)],
+    | Annotated[UnknownItem, Tag(UNKNOWN)],
     Discriminator(_tag_item),
 ]
 
 
-class NameChoice(_Model):
+class NameChoice(Fields):
     """One tool: must be called as a tool choice, may be among allowed tools."""
 
     name: Name
     namespace: str | None = None
 
 
-class TypedChoice(_Model):
+class TypedChoice(Fields):
     """One tool that is known by its type: must be called, or may be."""
 
     type: Literal["local_shell", "shell", "apply_patch"]
 
 
-class AllowedTools(_Model):
+class AllowedTools(Fields):
     """Some of the request's tools, and whether one of them must be called."""
 
     mode: Literal["auto", "required"]
@@ -354,7 +326,7 @@ class AllowedTools(_Model):
         Annotated[
             Annotated[NameChoice, Tag("|name")]
             | Annotated[TypedChoice, Tag("|typed")]
-            | Annotated[UnknownTool, Tag(_UNKNOWN)],
+            | Annotated[UnknownTool, Tag(UNKNOWN)],
             Discriminator(_tag_tool_name),
         ]
     ]
@@ -365,12 +337,12 @@ ToolChoiceParam = Annotated[
     | Annotated[NameChoice, Tag("|name")]
     | Annotated[TypedChoice, Tag("|typed")]
     | Annotated[AllowedTools, Tag("|allowed_tools")]
-    | Annotated[UnknownTool, Tag(_UNKNOWN)],
+    | Annotated[UnknownTool, Tag(UNKNOWN)],
     Discriminator(_tag_choice),
 ]
 
 
-class ResponsesBody(_Model):
+class ResponsesBody(Fields):
     """The whole request; fields typed ``object`` are only looked at if they happen to have a use."""
 
     model: Name
