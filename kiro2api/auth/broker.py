@@ -97,23 +97,17 @@ class CredentialBroker:
         self._surveyor = surveyor
         self._pool = CredentialPool(credentials, jitter=clocks.jitter, rule=rule)
         self._news = News()
-        self._tools = ActorTools(
-            renewal=RenewalTools(
-                trade=wire.trade,
-                reread=files.reread,
-                write_back=files.write_back,
-                store=store,
-                wall=clocks.wall,
-                log=log,
-                has_replicas=has_replicas,
-                hold_patience=hold_patience,
-            ),
-            find_profile=self._find_profile,
-            pool=self._pool,
-            now=clocks.now,
-            jitter=clocks.jitter,
-            news=self._news,
+        renewal = RenewalTools(
+            trade=wire.trade,
+            reread=files.reread,
+            write_back=files.write_back,
+            store=store,
+            wall=clocks.wall,
+            log=log,
+            has_replicas=has_replicas,
+            hold_patience=hold_patience,
         )
+        self._tools = self._build_tools(renewal, clocks)
         watch = self._watch if surveyor is not None and surveyor.is_watchful else None
         self._roster = Roster(credentials, self._tools, watch=watch, health=health or Health(), log=log)
         self._notes = NotesExchange(
@@ -123,6 +117,16 @@ class CredentialBroker:
         self._joined: tuple[ListedModel, ...] = ()
         self._leases: set[Lease] = set()
         self._is_closed = False
+
+    def _build_tools(self, renewal: RenewalTools, clocks: Clocks) -> ActorTools:
+        return ActorTools(
+            renewal=renewal,
+            find_profile=self._find_profile,
+            pool=self._pool,
+            now=clocks.now,
+            jitter=clocks.jitter,
+            news=self._news,
+        )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Refreshes the credentials, until it is cancelled.
